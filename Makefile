@@ -1,0 +1,81 @@
+# Needs a Python 3.10, 3.11 or 3.12 and make; everything else goes into .venv. `make` alone prints the targets.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format lock clean clean-runs distclean
+
+# `make PYTHON=/path/to/python demo` decides which Python makes .venv; otherwise the first of these that will do.
+PYTHON ?=
+names  := $(or $(PYTHON),python3.11 python3.10 python3.12 python3 python)
+
+# A name on PATH is not enough: it may be a shim without a Python behind it, or a Python without ensurepip.
+right    = (3, 10) <= sys.version_info[:2] <= (3, 12) and print("$(1)")
+runs_all = $(foreach name,$(names),$(shell $(name) -c 'import sys$(1); $(call right,$(name))' 2>/dev/null))
+usable   = $(firstword $(call runs_all,$(comma) venv$(comma) ensurepip))
+bare     = $(firstword $(runs_all))
+got      = $(or $(shell $(or $(PYTHON),python3) -c 'import platform; print("Python " + platform.python_version())' \
+             2>/dev/null),no Python that runs)
+comma   := ,
+
+wrong_python = dfcnn_ms needs Python 3.10, 3.11 or 3.12 and found $(got): install one of them or name it with \
+  make PYTHON=/path/to/python3.11
+no_ensurepip = $(bare) has no ensurepip, which makes .venv: install it (on Debian and Ubuntu the package \
+  python3-venv) or name another Python with make PYTHON=/path/to/python3.11
+
+python := .venv/bin/python
+pip    := $(python) -m pip --quiet --disable-pip-version-check install
+
+help:
+	@echo "make demo        synthesise speech, train, evaluate and transcribe: about five minutes"
+	@echo "make test        the whole test suite"
+	@echo "make check       lint, types and the fast tests"
+	@echo "make lint        lint and types"
+	@echo "make format      put the code into its usual form"
+	@echo "make clean       remove caches and build files"
+	@echo "make clean-runs  remove what training left: summary/*, dfcnn.ckpt, report.html, pictures"
+	@echo "make distclean   make clean, and remove .venv"
+	@echo "make lock        choose the versions in requirements.lock anew (needs uv)"
+	@echo "The first of them makes .venv; PYTHON=/path/to/python3.11 decides with which Python."
+
+demo: .venv/ready
+	@$(python) -m dfcnn_ms.demo
+
+test: .venv/ready
+	@$(python) -m pytest
+
+check: lint
+	@$(python) -m pytest -m "not slow"
+
+lint: .venv/ready
+	@$(python) -m ruff check .
+	@$(python) -m ruff format --check --output-format concise .
+	@$(python) -m mypy
+
+format: .venv/ready
+	@$(python) -m ruff check --fix .
+	@$(python) -m ruff format .
+
+# Each file is touched last, so an interrupted installation starts again from nothing.
+.venv/locked: requirements.lock
+	$(if $(usable),,$(error $(if $(bare),$(no_ensurepip),$(wrong_python))))
+	@echo "making .venv with $(usable): downloads about 1 GB, a few minutes the first time"
+	@$(usable) -m venv --clear .venv
+	@$(pip) --use-pep517 --requirement requirements.lock
+	@touch $@
+
+.venv/ready: .venv/locked pyproject.toml
+	@$(pip) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:
+	uv pip compile pyproject.toml --output-file requirements.lock --all-extras --universal --python-version 3.10 \
+	  --no-emit-index-url --custom-compile-command "make lock" --quiet
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis rank_0 kernel_meta graph_ir
+	find . -path ./.venv -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +
+
+clean-runs:
+	rm -f dfcnn.ckpt report.html *.png
+	find summary -mindepth 1 -maxdepth 1 ! -name README.md ! -name results.json -exec rm -rf {} +
+
+distclean: clean
+	rm -rf .venv

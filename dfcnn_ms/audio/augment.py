@@ -1,0 +1,389 @@
+"""Ways to say the same thing differently: frozen, callable augmentations, ``(x, rng) -> x``.
+
+Those of ``WAVE_AUGMENTATIONS`` change samples (N,), those of ``FEATURE_AUGMENTATIONS`` features (T, F). None
+changes its input, and all randomness comes from the generator handed in.
+
+>>> rng = np.random.default_rng(1)
+>>> Speed(factors=(0.5,))(np.zeros(16_000, dtype=np.float32), rng).shape
+(32000,)
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, read_wave, resample
+from dfcnn_ms.errors import ConfigError
+
+Range = tuple[float, float]
+
+# Power falls by 60 dB, that is amplitude to a thousandth, within the reverberation time.
+_DECAY_PER_RT60 = math.log(1000)
+# Without a limit nearly all power of brown noise would lie below what can be heard.
+_LOWEST_COLOURED_HZ = 50.0
+
+COLOURS: dict[str, Callable[[Array], Array]] = {
+    "white": np.ones_like,
+    "pink": lambda hz: 1 / np.sqrt(hz),
+    "brown": lambda hz: 1 / hz,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation(ABC):
+    """Something that happens to an utterance with a given probability.
+
+    Args:
+        probability: Share of the utterances that are changed; the others pass as they are.
+    """
+
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.probability <= 1, f"probability is {self.probability}; give 0 to 1")
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        """Samples (N,) or features (T, F), changed or as they are; float32, contiguous, never in place."""
+        x = np.ascontiguousarray(x, dtype=np.float32)
+        return self._apply(x, rng) if rng.random() < self.probability else x
+
+    @property
+    def longest(self) -> float:
+        """How many times longer it may make an utterance; batches plan their room by it."""
+        return 1.0
+
+    @abstractmethod
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        """The change itself."""
+
+
+@dataclass(frozen=True)
+class Speed(Augmentation):
+    """Play faster or slower, as a tape does: duration divided and pitch multiplied by the factor.
+
+    Args:
+        factors: One is chosen for each utterance.
+    """
+
+    factors: tuple[float, ...] = (0.9, 1.0, 1.1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(len(self.factors) > 0, "factors is empty; give at least one speed, such as 1.0")
+        _require(min(self.factors) > 0, f"factors is {self.factors}; each must be above 0")
+
+    @property
+    def longest(self) -> float:
+        return max(1.0, 1 / min(self.factors))
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        factor = self.factors[rng.integers(len(self.factors))]
+        return resample(x, SAMPLE_RATE * factor, SAMPLE_RATE)
+
+
+@dataclass(frozen=True)
+class Gain(Augmentation):
+    """Make the whole utterance louder or softer, by decibels drawn evenly between two limits."""
+
+    low_db: float = -10.0
+    high_db: float = 6.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_range("low_db, high_db", (self.low_db, self.high_db))
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        return x * np.float32(_amplitude(rng.uniform(self.low_db, self.high_db)))
+
+
+@dataclass(frozen=True)
+class AddNoise(Augmentation):
+    """Add generated noise of a random colour, or a random part of a recording, at a random level.
+
+    Args:
+        snr_db: Lowest and highest ratio of speech power to noise power.
+        colours: Generated noises to choose from: white, pink, brown.
+        recordings: Sound files of noise to choose from besides; each counts as much as one colour.
+    """
+
+    snr_db: Range = (5.0, 25.0)
+    colours: tuple[str, ...] = ("white", "pink", "brown")
+    recordings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_range("snr_db", self.snr_db)
+        unknown = [colour for colour in self.colours if colour not in COLOURS]
+        _require(not unknown, f"colours has {unknown}; choose from {', '.join(COLOURS)}")
+        _require(
+            len(self.colours) + len(self.recordings) > 0, "no noise to add; name a colour or a recording"
+        )
+
+    @cached_property
+    def _recorded(self) -> list[Array]:
+        return [read_wave(path) for path in self.recordings]
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        snr_db = rng.uniform(*self.snr_db)
+        choice = int(rng.integers(len(self.colours) + len(self.recordings)))
+        if choice < len(self.colours):
+            return add_noise_at_snr(x, coloured_noise(rng, len(x), self.colours[choice]), snr_db)
+        recorded = self._recorded[choice - len(self.colours)]
+        start = int(rng.integers(len(recorded)))
+        return add_noise_at_snr(x, np.roll(recorded, -start), snr_db)
+
+
+@dataclass(frozen=True)
+class Room(Augmentation):
+    """Let the utterance sound in a simple simulated room: direct sound, then an even decay.
+
+    Args:
+        rt60: Shortest and longest time, in seconds, in which the echo loses 60 dB.
+        direct_db: Least and most power of the direct sound over that of the echo.
+    """
+
+    rt60: Range = (0.1, 0.6)
+    direct_db: Range = (0.0, 10.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_range("rt60", self.rt60, above=0)
+        _require_range("direct_db", self.direct_db)
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        rt60, direct_db = rng.uniform(*self.rt60), rng.uniform(*self.direct_db)
+        return convolve(x, room_response(rng, rt60, direct_db=direct_db))
+
+
+@dataclass(frozen=True)
+class BandLimit(Augmentation):
+    """Take away the lowest and highest frequencies, as telephones and small microphones do.
+
+    Args:
+        low_hz: Range of the frequency below which sound fades (36 dB an octave).
+        high_hz: Range of the frequency above which it fades.
+    """
+
+    low_hz: Range = (20.0, 300.0)
+    high_hz: Range = (3400.0, 8000.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_range("low_hz", self.low_hz, above=0)
+        _require_range("high_hz", self.high_hz, above=self.low_hz[1])
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        low_hz, high_hz = rng.uniform(*self.low_hz), rng.uniform(*self.high_hz)
+
+        def fade(hz: Array) -> Array:
+            power = (1 + (low_hz / np.maximum(hz, 1)) ** 12) * (1 + (hz / high_hz) ** 12)
+            return np.asarray(1 / np.sqrt(power))
+
+        return _filtered(x, fade)
+
+
+@dataclass(frozen=True)
+class SpecAugment(Augmentation):
+    """Hide some bands of time and of frequency, so that the network cannot lean on any one of them.
+
+    Widths are drawn evenly from 0 to the limit. The masks of one direction together cover at most half of it,
+    whatever the limits, so a short utterance is never hidden whole.
+
+    Args:
+        time_masks: Number of masks along T.
+        time_width: Most frames that one of them hides.
+        freq_masks: Number of masks along F.
+        freq_width: Most bins that one of them hides.
+        value: What is written there; the mean of the utterance if not given.
+    """
+
+    time_masks: int = 2
+    time_width: int = 30
+    freq_masks: int = 2
+    freq_width: int = 12
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("time_masks", "time_width", "freq_masks", "freq_width"):
+            value = getattr(self, name)
+            _require(
+                isinstance(value, int) and value >= 0, f"{name} is {value!r}; give 0 or a whole number above"
+            )
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        masked = x.copy()
+        value = x.mean() if self.value is None else self.value
+        for piece in _mask_slices(rng, x.shape[0], self.time_masks, self.time_width):
+            masked[piece] = value
+        for piece in _mask_slices(rng, x.shape[1], self.freq_masks, self.freq_width):
+            masked[:, piece] = value
+        return masked
+
+
+@dataclass(frozen=True)
+class TimeStretch(Augmentation):
+    """Make features (T, F) longer or shorter by a factor drawn evenly between two limits; pitch stays."""
+
+    low: float = 0.9
+    high: float = 1.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_range("low, high", (self.low, self.high), above=0)
+
+    @property
+    def longest(self) -> float:
+        return max(1.0, self.high)
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        factor = rng.uniform(self.low, self.high)
+        frames = max(1, round(len(x) * factor))
+        return _interpolate(x, np.arange(frames) / factor, axis=0)
+
+
+@dataclass(frozen=True)
+class FreqWarp(Augmentation):
+    """Move what is in bin f of features (T, F) to bin f * factor, as a shorter or longer throat does.
+
+    The factor is drawn evenly between two limits. Bins beyond the last read as the last.
+    """
+
+    low: float = 0.9
+    high: float = 1.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_range("low, high", (self.low, self.high), above=0)
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        factor = rng.uniform(self.low, self.high)
+        return _interpolate(x, np.arange(x.shape[1]) / factor, axis=1)
+
+
+WAVE_AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "speed": Speed,
+    "gain": Gain,
+    "noise": AddNoise,
+    "room": Room,
+    "band_limit": BandLimit,
+}
+FEATURE_AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "spec_augment": SpecAugment,
+    "time_stretch": TimeStretch,
+    "freq_warp": FreqWarp,
+}
+
+
+def add_noise_at_snr(wave: Array, noise: Array, snr_db: float) -> Array:
+    """Add noise, repeated or cut to fit, so that power of wave over power of noise is ``snr_db``.
+
+    Silence stays silence, and silent noise adds nothing: there is no such ratio then.
+    """
+    wave = np.ascontiguousarray(wave, dtype=np.float32)
+    noise = np.resize(np.asarray(noise, np.float32), len(wave))
+    wave_power, noise_power = float(np.dot(wave, wave)), float(np.dot(noise, noise))
+    if not (wave_power and noise_power):
+        return wave.copy()
+    gain = math.sqrt(wave_power / noise_power) * _amplitude(-snr_db)
+    return np.asarray(wave + np.float32(gain) * noise)
+
+
+def coloured_noise(
+    rng: np.random.Generator, n_samples: int, colour: str = "white", sample_rate: int = SAMPLE_RATE
+) -> Array:
+    """Gaussian noise (N,): white (even), pink (-3 dB an octave) or brown (-6 dB); even below 50 Hz."""
+    white = rng.standard_normal(n_samples, dtype=np.float32)
+    if colour == "white":
+        return white
+    return _filtered(white, lambda hz: COLOURS[colour](np.maximum(hz, _LOWEST_COLOURED_HZ)), sample_rate)
+
+
+def room_response(
+    rng: np.random.Generator, rt60: float, sample_rate: int = SAMPLE_RATE, direct_db: float = 3.0
+) -> Array:
+    """The answer (M,) of a simple room to one click: the click at sample 0, then noise that dies away.
+
+    Args:
+        rng: Draws the echo.
+        rt60: Seconds in which the echo loses 60 dB; also the length of the answer.
+        sample_rate: Samples per second.
+        direct_db: Power of the direct sound over that of the whole echo.
+
+    Returns:
+        A float32 response with power 1, so that it keeps the loudness of what is convolved with it.
+    """
+    length = max(2, round(rt60 * sample_rate))
+    response = rng.standard_normal(length, dtype=np.float32)
+    response *= np.exp(np.arange(length, dtype=np.float32) * np.float32(-_DECAY_PER_RT60 / length))
+    response[0] = 0.0
+    response[0] = _amplitude(direct_db) * np.linalg.norm(response)
+    return np.asarray(response / np.linalg.norm(response))
+
+
+def convolve(wave: Array, response: Array) -> Array:
+    """Let a wave (N,) sound through a response (M,); the tail beyond N is cut: (N,) -> (N,)."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    size = next_fast_len(len(wave) + len(response) - 1, real=True)
+    spectrum = rfft(np.asarray(wave, np.float32), size)
+    spectrum *= rfft(np.asarray(response, np.float32), size)
+    return np.ascontiguousarray(irfft(spectrum, size)[: len(wave)])
+
+
+def _filtered(wave: Array, gain: Callable[[Array], Array], sample_rate: int = SAMPLE_RATE) -> Array:
+    """Multiply each frequency of (N,) by ``gain(hz)``; phases stay."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    size = next_fast_len(len(wave), real=True)
+    spectrum = rfft(wave, size)
+    hz = np.arange(len(spectrum), dtype=np.float32) * np.float32(sample_rate / size)
+    spectrum *= gain(hz).astype(np.float32)
+    return np.ascontiguousarray(irfft(spectrum, size)[: len(wave)])
+
+
+def _mask_slices(rng: np.random.Generator, length: int, count: int, width: int) -> list[slice]:
+    widest = min(width, length // (2 * max(count, 1)))
+    widths = rng.integers(0, widest, size=count, endpoint=True)
+    starts = rng.integers(0, length - widths, endpoint=True)
+    return [slice(start, start + width) for start, width in zip(starts, widths, strict=True)]
+
+
+def _interpolate(x: Array, positions: NDArray[np.float64], axis: int) -> Array:
+    """Read between the rows (axis 0) or columns (axis 1) of (T, F), linearly; past the end, the last."""
+    last = x.shape[axis] - 1
+    positions = np.minimum(positions, last)
+    before = positions.astype(np.intp)
+    share = (positions - before).astype(np.float32)
+    share = share[:, None] if axis == 0 else share
+    low, high = x.take(before, axis), x.take(np.minimum(before + 1, last), axis)
+    high -= low
+    high *= share
+    low += high
+    return low
+
+
+def _amplitude(decibels: float) -> float:
+    return float(10 ** (decibels / 20))
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(f"augmentation: {message}")
+
+
+def _require_range(name: str, limits: Range, above: float = -math.inf) -> None:
+    _require(len(limits) == 2, f"{name} is {limits}; give two numbers, the lower first")
+    low, high = limits
+    _require(
+        above < low <= high < math.inf,
+        f"{name} is {low}, {high}; give two numbers, the lower first"
+        + (f" and above {above:g}" if above > -math.inf else ""),
+    )

@@ -1,0 +1,272 @@
+"""The YAML page as types: every key is checked, every component is built where it is named.
+
+A component section is ``{kind: name, option: value}``; it becomes the frozen value itself, so that a section, its
+constructor and its ``repr`` are one thing. Nothing in this room imports MindSpore.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from dfcnn_ms.audio.augment import FEATURE_AUGMENTATIONS, WAVE_AUGMENTATIONS
+from dfcnn_ms.audio.features import FEATURES, LogMel
+from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.models.table import REFERENCE, Block
+from dfcnn_ms.training.schedules import SCHEDULES, Cosine
+
+DEFAULT_CONFIG = "digits"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`` ; did you mean 'x'?`` or the list of what is known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def component(registry: Mapping[str, type]) -> Any:
+    """The pydantic type of a section ``{kind: ..., options}`` that becomes one of ``registry``'s values."""
+    kinds = {cls: kind for kind, cls in registry.items()}
+
+    def from_section(section: Any) -> Any:
+        if type(section) in kinds:
+            return section
+        if not isinstance(section, Mapping) or "kind" not in section:
+            raise ConfigError(f"got {section!r}, wanted a section with a kind, one of: {', '.join(registry)}")
+        options = {key: value for key, value in section.items() if key != "kind"}
+        kind = section["kind"]
+        if kind not in registry:
+            raise ConfigError(f"unknown kind {kind!r}; {suggestion(str(kind), registry)}")
+        fields = {field.name for field in dataclasses.fields(registry[kind]) if field.init}
+        for key in options:
+            if key not in fields:
+                raise ConfigError(f"unknown key {key!r} for kind {kind!r}; {suggestion(key, fields)}")
+        return pydantic.TypeAdapter(registry[kind]).validate_python(options)
+
+    def to_section(value: Any) -> dict[str, Any]:
+        return {"kind": kinds[type(value)], **dataclasses.asdict(value)}
+
+    return Annotated[Any, BeforeValidator(from_section), PlainSerializer(to_section)]
+
+
+class Section(BaseModel):
+    """A section of the page: frozen, and no key unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class DataConfig(Section):
+    """Where the sentences are.
+
+    Attributes:
+        train, dev, test: manifests (JSONL); relative to the folder the command runs in.
+        recipe: how to make them when they are missing: the corpus and its options.
+        max_seconds: longer training sentences are refused before training starts.
+        cache: keep computed features on disk beside the training manifest.
+    """
+
+    train: Path
+    dev: Path
+    test: Path | None = None
+    recipe: dict[str, Any] | None = None
+    max_seconds: float = Field(default=30.0, gt=0)
+    cache: bool = False
+
+
+class AugmentConfig(Section):
+    """What happens to each training sentence anew in each epoch: to its wave, then to its features."""
+
+    wave: tuple[component(WAVE_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
+    features: tuple[component(FEATURE_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
+
+
+class DfcnnConfig(Section):
+    """The table of the network: see :class:`dfcnn_ms.models.dfcnn.Dfcnn`."""
+
+    kind: Literal["dfcnn"] = "dfcnn"
+    blocks: tuple[Block, ...] = REFERENCE
+    hidden: tuple[Annotated[int, Field(gt=0)], ...] = (4096, 4096)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    block_dropout: float = Field(default=0.0, ge=0, lt=1)
+    pad_mode: str = "pad"
+    padding: int = 1
+
+
+class TrainConfig(Section):
+    """How the network learns.
+
+    Attributes:
+        batch_size: utterances per batch and device.
+        buckets: how many fixed shapes the batches have; each is compiled once.
+        rate: the peak learning rate; the schedule multiplies it.
+        clip_norm: largest global gradient norm; 0: no clipping.
+        amp: mixed precision of the network (the loss is always float32).
+        mode: ``graph`` compiles the step; ``pynative`` runs it line by line, for debugging.
+        early_stopping: epochs without improvement before training ends; 0: never.
+        save_every: also keep a checkpoint every so many epochs; 0: only last and best.
+        workers: threads that prepare batches.
+    """
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    buckets: int = Field(default=3, ge=1)
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    schedule: component(SCHEDULES) = Cosine()  # type: ignore[valid-type]
+    clip_norm: float = Field(default=5.0, ge=0)
+    amp: Literal["off", "auto", "O2", "O3"] = "off"
+    mode: Literal["graph", "pynative"] = "graph"
+    sink: bool = False
+    seed: int = Field(default=0, ge=0)
+    workers: int = Field(default=1, ge=1)
+    early_stopping: int = Field(default=0, ge=0)
+    save_every: int = Field(default=0, ge=0)
+    summary_every: int = Field(default=20, ge=1)
+
+
+class Config(Section):
+    """The whole page."""
+
+    name: str = Field(default="dfcnn", pattern=r"^[\w.-]+$")
+    data: DataConfig
+    features: component(FEATURES) = LogMel()  # type: ignore[valid-type]
+    cmvn: Literal["none", "utterance", "global"] = "utterance"
+    augment: AugmentConfig = AugmentConfig()
+    model: DfcnnConfig = DfcnnConfig()
+    train: TrainConfig = TrainConfig()
+
+    def to_yaml(self) -> str:
+        """The resolved page, every default written out; reading it back gives this very value."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_config(name: str, overrides: Iterable[str] = ()) -> Config:
+    """Reads a page and applies ``section.key=value`` overrides.
+
+    Args:
+        name: a path, or the bare name of a page shipped with the package (``digits``).
+        overrides: such as ``train.epochs=3``; the value is read as YAML.
+
+    Raises:
+        ConfigError: one sentence that names the page and the key.
+    """
+    path = find_config(name)
+    page = _read_page(path)
+    for override in overrides:
+        _apply(page, override)
+    return parse_config(page, where=str(path))
+
+
+def parse_config(page: Mapping[str, Any], where: str) -> Config:
+    """Checks a page that is already a mapping; ``where`` names it in errors."""
+    try:
+        return Config.model_validate(page)
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"{where}: {_sentence(error)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def find_config(name: str) -> Path:
+    """The file of a page: the path itself, or a page shipped with the package."""
+    path = Path(name)
+    if path.is_dir():
+        raise ConfigError(f"{name}: is a directory, wanted a YAML file such as configs/digits.yaml")
+    if path.is_file():
+        return path
+    for folder in _shipped_folders():
+        shipped = folder / f"{path.stem}.yaml"
+        if shipped.is_file() and path.name in (path.stem, shipped.name):
+            return shipped
+    known = sorted({file.stem for folder in _shipped_folders() for file in folder.glob("*.yaml")})
+    raise ConfigError(f"{name}: no such configuration; give a YAML file, or one of: {', '.join(known)}")
+
+
+def _shipped_folders() -> list[Path]:
+    """In an installed wheel the pages lie inside the package, in a checkout beside it."""
+    package = Path(__file__).parent
+    return [folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()]
+
+
+def _read_page(path: Path) -> dict[str, Any]:
+    try:
+        page = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error}); wanted a YAML file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)})") from None
+    if not isinstance(page, dict):
+        raise ConfigError(f"{path}: got {type(page).__name__}, wanted a page of sections such as 'data:' and 'train:'")
+    return page
+
+
+def _apply(page: dict[str, Any], override: str) -> None:
+    """Writes one ``section.key=value`` into the page."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{override!r}: wanted an override such as train.epochs=3")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{override!r}: the value is not valid YAML; quote it") from None
+    *sections, last = key.split(".")
+    target: Any = page
+    for section in sections:
+        target = _step_into(target, section, key)
+    if isinstance(target, list):
+        target[_index(target, last, key)] = value
+    else:
+        target[last] = value
+
+
+def _step_into(target: Any, section: str, key: str) -> Any:
+    if isinstance(target, list):
+        return target[_index(target, section, key)]
+    child = target.setdefault(section, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"unknown key {key!r}: {section!r} is a value, not a section")
+    return child
+
+
+def _index(items: list[Any], text: str, key: str) -> int:
+    if not text.isdigit() or int(text) >= len(items):
+        raise ConfigError(f"unknown key {key!r}: wanted a position from 0 to {len(items) - 1}, got {text!r}")
+    return int(text)
+
+
+def _sentence(error: pydantic.ValidationError) -> str:
+    """The first complaint of pydantic in the words of this page."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {place!r}; {suggestion(str(first['loc'][-1]), _keys_at(first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"missing key {place!r}"
+    if first["type"] in ("value_error", "assertion_error"):
+        return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    wanted = first["msg"].removeprefix("Input should be ")
+    return f"{place}: got {first['input']!r}, wanted {wanted}"
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the section at ``location`` knows."""
+    section: Any = Config
+    for part in location:
+        field = getattr(section, "model_fields", {}).get(part)
+        if field is None:
+            return [field.name for field in dataclasses.fields(Block)]
+        section = field.annotation
+    return list(getattr(section, "model_fields", {})) or [field.name for field in dataclasses.fields(Block)]
+

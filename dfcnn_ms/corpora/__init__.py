@@ -1,0 +1,1 @@
+"""Corpora: what each one needs to become manifests, and the manifests themselves."""

@@ -1,0 +1,242 @@
+"""Manifests: one JSON object per line, one utterance per object, readable with `head`.
+
+    {"id": "A11_0", "audio": "audio/A11_0.flac", "seconds": 9.8, "pinyin": "lv4 shi4 yang2 chun1"}
+
+Keys, in this order: `id`, `audio`, `seconds`, `pinyin`, and where they say something `text`, `speaker`,
+`split` and `start` (seconds into the audio file). `audio` is absolute or relative to the folder of the
+manifest, so that a corpus can be moved as a whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dfcnn_ms.errors import DataError
+
+REQUIRED_KEYS = ("id", "audio", "seconds", "pinyin")
+OPTIONAL_KEYS = ("text", "speaker", "split", "start")
+KEYS = REQUIRED_KEYS + OPTIONAL_KEYS
+NUMBERS = ("seconds", "start")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A stretch of audio and what is said in it.
+
+    `folder` and `where` say which manifest it was read from; they take no part in comparison. An
+    utterance made in memory has no folder until a manifest with it is read.
+    """
+
+    id: str
+    audio: str
+    seconds: float
+    pinyin: tuple[str, ...]
+    text: str = ""
+    speaker: str = ""
+    split: str = ""
+    start: float = 0.0
+    folder: Path | None = field(default=None, compare=False, repr=False)
+    where: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        pinyin: Any = self.pinyin
+        object.__setattr__(self, "pinyin", tuple(pinyin.split() if isinstance(pinyin, str) else pinyin))
+        complaint = _complaint(self)
+        if complaint:
+            raise DataError(f"{self.where or f'utterance {self.id!r}'}: {complaint}")
+
+    @property
+    def path(self) -> Path:
+        """The audio file, absolute."""
+        return Path(self.folder or "", self.audio).absolute()
+
+
+def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
+    """All utterances of a manifest.
+
+    Raises:
+        DataError: the manifest is missing, empty or wrong somewhere; the message names the line.
+    """
+    return list(iter_manifest(path))
+
+
+def iter_manifest(path: str | os.PathLike[str]) -> Iterator[Utterance]:
+    """The utterances of a manifest one by one; lines with nothing but blanks are passed over.
+
+    Raises:
+        DataError: at the first line that is wrong, and at the end when there was no utterance at all.
+    """
+    path = Path(path)
+    folder = path.absolute().parent
+    lines: dict[str, int] = {}
+    for number, line in _lines(path):
+        where = f"{path}:{number}"
+        utterance = _utterance(line, folder, where)
+        if utterance.id in lines:
+            first = lines[utterance.id]
+            raise DataError(f"{where}: id {utterance.id!r} was used on line {first} already; ids must differ")
+        lines[utterance.id] = number
+        yield utterance
+    if not lines:
+        raise DataError(f"{path}: the manifest is empty; it needs one JSON object per line")
+
+
+def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]) -> None:
+    """Writes a manifest whole or not at all.
+
+    Utterances that were read from a manifest in another folder keep pointing at their audio.
+
+    Raises:
+        DataError: no utterances, or two with one id; what stood at `path` is untouched.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory; give a manifest file, such as {path / 'train.jsonl'}")
+    folder = path.absolute().parent
+    seen: set[str] = set()
+    with _replacing(path) as file:
+        for utterance in utterances:
+            if utterance.id in seen:
+                raise DataError(f"{path}: id {utterance.id!r} is used by two utterances; ids must differ")
+            seen.add(utterance.id)
+            file.write(_line(utterance, folder).encode())
+        if not seen:
+            raise DataError(f"{path}: a manifest needs at least one utterance; there are none to write")
+
+
+def check_audio(utterances: Iterable[Utterance]) -> None:
+    """Makes sure that the audio file of every utterance is there.
+
+    Raises:
+        DataError: names the first that is not, and how many more there are.
+    """
+    missing = [utterance for utterance in utterances if not utterance.path.is_file()]
+    if missing:
+        first = missing[0]
+        state = "is a directory" if first.path.is_dir() else "does not exist"
+        more = f" (and {len(missing) - 1} more like it)" if len(missing) > 1 else ""
+        where = first.where or first.id
+        raise DataError(f"{where}: audio file {first.path} {state}{more}; was the corpus moved?")
+
+
+def _complaint(utterance: Utterance) -> str:
+    """What is wrong with the values of an utterance, or nothing."""
+    if not utterance.id:
+        return "'id' is empty; every utterance needs a name"
+    if not utterance.audio:
+        return "'audio' is empty; it must name a file"
+    if not (math.isfinite(utterance.seconds) and utterance.seconds > 0):
+        return f"'seconds' must be a positive number; got {utterance.seconds}"
+    if not (math.isfinite(utterance.start) and utterance.start >= 0):
+        return f"'start' must be zero or a positive number; got {utterance.start}"
+    for unit in utterance.pinyin:
+        if not unit or unit.split() != [unit]:
+            return f"'pinyin' must be syllables without blanks in them; got {unit!r}"
+    return ""
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines with something on them."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory; give a manifest file, such as {path / 'test.jsonl'}")
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such manifest; `python -m dfcnn_ms.prepare` makes manifests") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    with file:
+        for number, line in enumerate(file, start=1):
+            text = _decode(line, f"{path}:{number}")
+            if text.strip():
+                yield number, text
+
+
+def _decode(line: bytes, where: str) -> str:
+    try:
+        return line.decode("utf-8-sig")  # editors on Windows put a byte order mark first
+    except UnicodeDecodeError:
+        raise DataError(f"{where}: not UTF-8 text; save the manifest as UTF-8") from None
+
+
+def _utterance(line: str, folder: Path, where: str) -> Utterance:
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{where}: not JSON ({error.msg}, column {error.colno}); give one object per line"
+        ) from None
+    if not isinstance(entry, dict):
+        raise DataError(f"{where}: a line must be a JSON object; got {_kind(entry)}")
+    _check_keys(entry, where)
+    for key, value in entry.items():
+        _check_type(key, value, where)
+    return Utterance(**entry, folder=folder, where=where)
+
+
+def _check_keys(entry: dict[str, Any], where: str) -> None:
+    for key in entry:
+        if key not in KEYS:
+            nearest = difflib.get_close_matches(key, KEYS, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys are {', '.join(KEYS)}"
+            raise DataError(f"{where}: unknown key {key!r}; {hint}")
+    missing = [key for key in REQUIRED_KEYS if key not in entry]
+    if missing:
+        raise DataError(f"{where}: missing {', '.join(repr(key) for key in missing)}; every line needs it")
+
+
+def _check_type(key: str, value: object, where: str) -> None:
+    wanted = (int, float) if key in NUMBERS else (str,)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        kind = "a number" if key in NUMBERS else "text"
+        raise DataError(f"{where}: {key!r} must be {kind}; got {_kind(value)}")
+
+
+def _kind(value: object) -> str:
+    names = {bool: "true or false", list: "a list", dict: "an object", str: "text", type(None): "null"}
+    return names.get(type(value), f"the number {value}")
+
+
+def _line(utterance: Utterance, folder: Path) -> str:
+    utterance = _moved(utterance, folder)
+    entry: dict[str, Any] = {key: getattr(utterance, key) for key in KEYS}
+    entry |= {"pinyin": " ".join(utterance.pinyin)} | {key: float(entry[key]) for key in NUMBERS}
+    kept = {key: value for key, value in entry.items() if key in REQUIRED_KEYS or value}
+    return json.dumps(kept, ensure_ascii=False) + "\n"
+
+
+def _moved(utterance: Utterance, folder: Path) -> Utterance:
+    """The same utterance seen from another folder."""
+    if utterance.folder is None or utterance.folder == folder or Path(utterance.audio).is_absolute():
+        return utterance
+    try:
+        audio = Path(os.path.relpath(utterance.path, folder))
+    except ValueError:  # another drive on Windows has no relative path
+        audio = utterance.path
+    return replace(utterance, audio=audio.as_posix(), folder=folder)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    """A file that takes the name `path` only once it is complete and on the disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,152 @@
+"""What the default corpus says: digits, or sentences of real words. Nothing is spoken here.
+
+    for sentence in sentences("mandarin", "train", count=12_000):
+        print(sentence.text, *sentence.pinyin)
+
+Sentence i of a split draws from a generator of its own, so that it does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from dfcnn_ms.errors import DataError, DeviceError
+from dfcnn_ms.text.pinyin import DIGITS, from_hanzi
+
+SPLITS = ("train", "dev", "test")
+
+CHARACTERS = dict(zip(DIGITS, "零一二三四五六七八九", strict=True))
+DIGITS_PER_UTTERANCE = (3, 7)
+
+SYLLABLES_PER_SENTENCE = (4, 16)
+LONGEST_WORD = 4
+# Words that jieba's dictionary counts less often are names and rarities, and reading them all takes minutes.
+LEAST_FREQUENCY = 20
+# espeak-ng spells these out in English letters, or hums them without a tone.
+UNSPOKEN = frozenset({"m", "n", "hm", "hng", "wong"})
+
+# Streams of random numbers: what is said and how it is said stay apart, so that a change to one leaves
+# the other as it was; the third belongs to a whole split.
+TEXT, SOUND, SPLIT = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is said: toned syllables, and the same in characters."""
+
+    pinyin: tuple[str, ...]
+    text: str
+
+
+def sentences(task: str, split: str, count: int, seed: int = 0) -> Iterator[Sentence]:
+    """What is said in the first `count` utterances of a split; nothing is spoken for it."""
+    draw = TASKS[task](generator(seed, task, split, 0, SPLIT))
+    for index in range(count):
+        yield draw(generator(seed, task, split, index, TEXT), index)
+
+
+def generator(seed: int, task: str, split: str, index: int, stream: int) -> np.random.Generator:
+    """The random numbers of one utterance."""
+    return np.random.default_rng([seed, list(TASKS).index(task), SPLITS.index(split), index, stream])
+
+
+Draw = Callable[[np.random.Generator, int], Sentence]
+
+
+def _digits(_: np.random.Generator) -> Draw:
+    """Digits uniformly at random, so that one pair in ten is a repeat."""
+    low, high = DIGITS_PER_UTTERANCE
+
+    def draw(rng: np.random.Generator, index: int) -> Sentence:
+        length = rng.integers(low, high, endpoint=True)
+        pinyin = tuple(DIGITS[digit] for digit in rng.integers(len(DIGITS), size=length))
+        return Sentence(pinyin, "".join(CHARACTERS[syllable] for syllable in pinyin))
+
+    return draw
+
+
+def _mandarin(rng: np.random.Generator) -> Draw:
+    """Words by their frequency in jieba's dictionary, around one that has the syllable whose turn it is.
+
+    Each sentence serves one syllable of all that there are, in a random order, so that the rarest comes
+    as often as there are sentences for each syllable.
+    """
+    words = _lexicon()
+    by_length = {
+        most: _Words([word for word in words if len(word.pinyin) <= most])
+        for most in range(1, LONGEST_WORD + 1)
+    }
+    holders: dict[str, list[_Word]] = {}
+    for word in words:
+        for syllable in dict.fromkeys(word.pinyin):
+            holders.setdefault(syllable, []).append(word)
+    by_syllable = {syllable: _Words(holders[syllable]) for syllable in sorted(holders)}
+    turns = rng.permutation(list(by_syllable))
+
+    def draw(rng: np.random.Generator, index: int) -> Sentence:
+        low, high = SYLLABLES_PER_SENTENCE
+        room = int(rng.integers(low, high, endpoint=True))
+        chosen = [by_syllable[turns[index % len(turns)]].draw(rng)]
+        while (left := room - sum(len(word.pinyin) for word in chosen)) > 0:
+            chosen.append(by_length[min(left, LONGEST_WORD)].draw(rng))
+        ordered = [chosen[place] for place in rng.permutation(len(chosen))]
+        pinyin = tuple(syllable for word in ordered for syllable in word.pinyin)
+        return Sentence(pinyin, "".join(word.text for word in ordered))
+
+    return draw
+
+
+@dataclass(frozen=True)
+class _Word:
+    text: str
+    pinyin: tuple[str, ...]
+    frequency: int
+
+
+class _Words:
+    """Words to draw from by their frequency."""
+
+    def __init__(self, words: list[_Word]) -> None:
+        self._words = words
+        self._bounds = np.cumsum([word.frequency for word in words])
+
+    def draw(self, rng: np.random.Generator) -> _Word:
+        return self._words[int(np.searchsorted(self._bounds, rng.integers(self._bounds[-1]), side="right"))]
+
+
+@lru_cache(maxsize=1)
+def _lexicon() -> list[_Word]:
+    """The words of jieba's dictionary that are neither rare nor long, in its order."""
+    entries = [line.split() for line in _dictionary().read_text(encoding="utf-8").splitlines()]
+    usable = re.compile(f"[\u4e00-\u9fff]{{1,{LONGEST_WORD}}}")
+    words = [
+        _Word(text, tuple(_reading(text)), int(frequency))
+        for text, frequency, *_ in entries
+        if int(frequency) >= LEAST_FREQUENCY and usable.fullmatch(text)
+    ]
+    return [word for word in words if word.pinyin and UNSPOKEN.isdisjoint(s[:-1] for s in word.pinyin)]
+
+
+def _reading(text: str) -> list[str]:
+    """The syllables of a word, or none when it has characters that nobody can read."""
+    try:
+        return from_hanzi(text)
+    except DataError:
+        return []
+
+
+def _dictionary() -> Path:
+    package = find_spec("jieba")  # jieba itself would take a second to load
+    if package is None or package.origin is None:
+        raise DeviceError("the mandarin task needs jieba, which is not installed; run: pip install jieba")
+    return Path(package.origin).with_name("dict.txt")
+
+
+TASKS: dict[str, Callable[[np.random.Generator], Draw]] = {"digits": _digits, "mandarin": _mandarin}

@@ -1,0 +1,72 @@
+"""``python -m dfcnn_ms.train``: trains a network from a configuration page."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from dfcnn_ms import cli
+from dfcnn_ms.config import DEFAULT_CONFIG, Config, load_config
+from dfcnn_ms.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+
+EXAMPLE = "python -m dfcnn_ms.train --config configs/digits.yaml --device_target auto train.epochs=3"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses the arguments, makes sure that there is data, trains, and says what was made."""
+    arguments = cli.parser("train", "Train a network from a configuration page.", EXAMPLE)
+    arguments.add_argument(
+        "--config", default=DEFAULT_CONFIG, help=f"a YAML page or the name of a shipped one (default: {DEFAULT_CONFIG})"
+    )
+    cli.add_device_target(arguments)
+    arguments.add_argument("--run", help="name of the run's folder (default: the name in the page, numbered)")
+    arguments.add_argument(
+        "--summary-base-dir", type=Path, default=Path("summary"), help="where run folders are made (default: summary)"
+    )
+    arguments.add_argument(
+        "--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="where the best network goes (default: dfcnn.ckpt)"
+    )
+    arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change one value of the page")
+    options = arguments.parse_args(argv)
+
+    config = load_config(options.config, options.overrides)
+    _check_output(options.ckpt)
+    prepare_missing(config)
+
+    from dfcnn_ms.training import trainer
+
+    run = trainer.new_run(options.summary_base_dir, options.run or config.name)
+    result = trainer.train(config, device_target=options.device_target, run=run)
+    trainer.copy_checkpoint(result.best, options.ckpt)
+    log.info(
+        "best dev syllable error %.2f %% after %.0f s: %s; curves: mindinsight start --summary-base-dir %s",
+        100 * result.dev_syllable_error_rate, result.seconds, options.ckpt, options.summary_base_dir,
+    )  # fmt: skip
+
+
+def prepare_missing(config: Config) -> None:
+    """Makes the corpus of a page whose manifests are missing, if the page says how."""
+    if config.data.train.is_file() and config.data.dev.is_file():
+        return
+    if config.data.recipe is None:
+        missing = config.data.dev if config.data.train.is_file() else config.data.train
+        raise DataError(f"{missing}: no such manifest, and the page has no data.recipe to make it; prepare it first")
+    from dfcnn_ms.prepare import prepare
+
+    prepare(config.data.recipe, config.data.train.parent)
+
+
+def _check_output(path: Path) -> None:
+    """Finds out before training, not after it, that the result has nowhere to go."""
+    if path.suffix != ".ckpt":
+        raise ConfigError(f"--ckpt {path}: wanted a name that ends in .ckpt")
+    if path.is_dir():
+        raise ConfigError(f"--ckpt {path}: is a directory, wanted a file name such as {path / 'dfcnn.ckpt'}")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--ckpt {path}: the folder {path.parent} does not exist; make it first")
+
+
+if __name__ == "__main__":
+    cli.run(main)

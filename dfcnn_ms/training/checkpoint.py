@@ -1,0 +1,142 @@
+"""One file that is enough: weights, configuration, vocabulary, normalisation and where training stood."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+from mindspore import Parameter, nn
+
+from dfcnn_ms.audio.features import GlobalCmvn
+from dfcnn_ms.config import Config, parse_config
+from dfcnn_ms.errors import CheckpointError
+from dfcnn_ms.text.vocabulary import Vocabulary
+
+FORMAT = 1
+_META = "dfcnn_ms"
+
+
+@dataclass(frozen=True)
+class Meta:
+    """Everything in a checkpoint besides the weights.
+
+    Attributes:
+        config: the resolved page the network was trained with.
+        vocabulary: the units of its outputs.
+        cmvn: the global normalisation, or None.
+        manifests: split -> absolute path of the manifest, where it was when training ran.
+        epoch, step: where training stood.
+        metrics: figures of the epoch that was saved, such as ``dev_syllable_error_rate``.
+    """
+
+    config: Config
+    vocabulary: Vocabulary
+    cmvn: GlobalCmvn | None = None
+    manifests: Mapping[str, str] = field(default_factory=dict)
+    epoch: int = 0
+    step: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The meta data as text, as it is stored."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "config": self.config.model_dump(mode="json"),
+                "vocabulary": json.loads(self.vocabulary.to_json()),
+                "cmvn": None if self.cmvn is None else self.cmvn.to_dict(),
+                "manifests": dict(self.manifests),
+                "epoch": self.epoch,
+                "step": self.step,
+                "metrics": dict(self.metrics),
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Meta:
+        """Reads back what :meth:`to_json` wrote; ``where`` names the file in errors."""
+        stored = json.loads(text)
+        if stored["format"] != FORMAT:
+            raise CheckpointError(
+                f"{where}: written in format {stored['format']}, this version of dfcnn_ms reads format {FORMAT}; "
+                "use the version that wrote it"
+            )
+        return cls(
+            config=parse_config(stored["config"], where=where),
+            vocabulary=Vocabulary.from_json(json.dumps(stored["vocabulary"])),
+            cmvn=None if stored["cmvn"] is None else GlobalCmvn.from_dict(stored["cmvn"]),
+            manifests=stored["manifests"],
+            epoch=stored["epoch"],
+            step=stored["step"],
+            metrics=stored["metrics"],
+        )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and verified."""
+
+    meta: Meta
+    parameters: Mapping[str, Parameter]
+
+    def load_into(self, network: nn.Cell) -> None:
+        """Puts the weights into ``network``; every one of its parameters must be there."""
+        missing, _ = ms.load_param_into_net(network, dict(self.parameters), strict_load=False)
+        if missing:
+            raise CheckpointError(f"the checkpoint lacks {len(missing)} parameters of the network, first {missing[0]}")
+
+
+def save(path: str | Path, network: nn.Cell, meta: Meta) -> None:
+    """Writes a checkpoint under a temporary name and renames it: a reader sees the old file or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
+    try:
+        ms.save_checkpoint(network, str(temporary), append_dict={_META: meta.to_json()}, crc_check=True)
+        _flush_to_disk(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Waits until the file's bytes are on the disk, and makes it writable by its owner again."""
+    path.chmod(0o644)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Reads and verifies a checkpoint of this package.
+
+    Raises:
+        CheckpointError: missing, a directory, truncated, corrupt, or not one of ours.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a directory, wanted a checkpoint file such as dfcnn.ckpt")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; train one with: python -m dfcnn_ms.train")
+    parameters = _read(path)
+    if _META not in parameters:
+        raise CheckpointError(f"{path}: a MindSpore checkpoint, but not one that dfcnn_ms.train wrote; train one first")
+    meta = Meta.from_json(str(parameters.pop(_META)), where=str(path))
+    return Checkpoint(meta, parameters)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        # MindSpore insists on the suffix; its message on corrupt files differs from version to version.
+        return dict(ms.load_checkpoint(str(path), crc_check=True))
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{path}: cannot be read, it is truncated, corrupt or no checkpoint ({reason}); use an earlier one from "
+            "summary/<run>/checkpoints or train again"
+        ) from None

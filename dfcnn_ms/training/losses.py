@@ -1,0 +1,98 @@
+"""CTC on raw logits: right in value and gradient, and finite for every batch."""
+
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+
+from dfcnn_ms.errors import ConfigError
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def adjacent_repeats(labels: Tensor, label_lengths: Tensor) -> Tensor:
+    """Counts, per utterance, the labels that equal their left neighbour: each needs a blank between them.
+
+    Args:
+        labels: (B, L) int32.
+        label_lengths: (B,) int32.
+
+    Returns:
+        (B,) int32.
+    """
+    if labels.shape[1] < 2:
+        return ops.zeros_like(label_lengths)
+    same = labels[:, 1:] == labels[:, :-1]  # (B, L) -> (B, L - 1)
+    inside = ops.arange(1, labels.shape[1]).reshape(1, -1) < label_lengths.reshape(-1, 1)
+    return ops.logical_and(same, inside).astype(ms.int32).sum(axis=1)
+
+
+class CTCLoss(nn.Cell):
+    """Connectionist temporal classification of **raw logits**; the softmax is applied here and nowhere else.
+
+    The logits become log-probabilities in float32, whatever precision the network runs in, and go to MindSpore's
+    log-space operator. An utterance that no path can spell (fewer steps than labels plus adjacent repeats), or whose
+    lengths or labels are out of range, contributes nothing: its loss and its gradient are zero and the mean is taken
+    over the others. A negative label length marks a row that only fills a batch.
+
+    Args:
+        reduction: ``mean`` over the feasible utterances, ``sum``, or ``none`` for one value each.
+        blank: id of the blank; 0 everywhere in this package.
+
+    Inputs:
+        - **logits** (Tensor) - (B, U, V), raw.
+        - **logit_lengths** (Tensor) - (B,) int32, the output steps of each utterance.
+        - **labels** (Tensor) - (B, L) int32, padded with anything.
+        - **label_lengths** (Tensor) - (B,) int32.
+
+    Outputs:
+        Tensor, () or (B,) float32.
+
+    Examples:
+        >>> loss = CTCLoss()(network(features, lengths), network.output_lengths(lengths), labels, label_lengths)
+    """
+
+    def __init__(self, reduction: str = "mean", blank: int = 0) -> None:
+        super().__init__()
+        if reduction not in REDUCTIONS:
+            raise ConfigError(f"reduction: got {reduction!r}, wanted one of {', '.join(REDUCTIONS)}")
+        self.reduction = reduction
+        self.blank = blank
+
+    def feasible(self, logits: Tensor, logit_lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
+        """Says which utterances have at least one path: (B,) bool."""
+        needed = label_lengths + adjacent_repeats(labels, label_lengths)
+        ok = ops.logical_and(label_lengths >= 0, label_lengths <= labels.shape[1])
+        ok = ops.logical_and(ok, ops.logical_and(logit_lengths >= needed, logit_lengths <= logits.shape[1]))
+        position = ops.arange(labels.shape[1]).reshape(1, -1)  # (1, L)
+        legal = ops.logical_and(labels >= 0, labels < logits.shape[2])
+        legal = ops.logical_and(legal, labels != self.blank)
+        legal = ops.logical_or(legal, position >= label_lengths.reshape(-1, 1))
+        return ops.logical_and(ok, legal.astype(ms.int32).sum(axis=1) == labels.shape[1])
+
+    def construct(self, logits: Tensor, logit_lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
+        logit_lengths = logit_lengths.astype(ms.int32)
+        label_lengths = label_lengths.astype(ms.int32)
+        labels = labels.astype(ms.int32)
+        feasible = self.feasible(logits, logit_lengths, labels, label_lengths)
+        # The operator crashes on lengths out of range and answers inf where there is no path: such rows get a harmless label.
+        computable = ops.logical_and(feasible, logit_lengths > 0)
+        steps = ops.where(computable, logit_lengths, logits.shape[1])
+        targets = ops.where(computable, label_lengths, 0)
+        inside = ops.arange(labels.shape[1]).reshape(1, -1) < targets.reshape(-1, 1)
+        harmless = ops.full_like(labels, 1 if self.blank == 0 else 0)
+        log_probs = ops.log_softmax(logits.astype(ms.float32), -1).swapaxes(0, 1)  # (B, U, V) -> (U, B, V)
+        losses = ops.ctc_loss(
+            log_probs,
+            ops.where(inside, labels, harmless),
+            steps,
+            targets,
+            blank=self.blank,
+            reduction="none",
+        )[0]
+        losses = ops.where(computable, losses, ops.zeros_like(losses))  # (B,)
+        if self.reduction == "none":
+            return losses
+        if self.reduction == "sum":
+            return losses.sum()
+        return losses.sum() / ops.clamp(feasible.astype(ms.float32).sum(), 1.0, None)

@@ -1,0 +1,105 @@
+"""Learning-rate schedules as values: a position in training -> the factor on the peak rate. Pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfcnn_ms.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A linear warm-up, then whatever :meth:`after_warmup` says.
+
+    Attributes:
+        warmup_epochs: epochs (fractions allowed) over which the rate rises from near zero to its peak.
+    """
+
+    warmup_epochs: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs < 0:
+            raise ConfigError(f"warmup_epochs: got {self.warmup_epochs}, wanted 0 or more")
+
+    def after_warmup(self, epoch: float, epochs: float) -> float:
+        """The factor ``epoch`` epochs after warm-up, of ``epochs`` that remain after it."""
+        raise NotImplementedError
+
+    def factors(self, epochs: int, steps_per_epoch: int) -> np.ndarray:
+        """The factor at every step of the whole training: (epochs * steps_per_epoch,) float32."""
+        total = epochs * steps_per_epoch
+        warmup = min(round(self.warmup_epochs * steps_per_epoch), total)
+        rise = [(step + 1) / warmup for step in range(warmup)]
+        rest = [
+            self.after_warmup(step / steps_per_epoch, (total - warmup) / steps_per_epoch)
+            for step in range(total - warmup)
+        ]
+        return np.array(rise + rest, np.float32)
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The peak rate to the end."""
+
+    def after_warmup(self, epoch: float, epochs: float) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a cosine from the peak to ``final`` times the peak, reached at the last step."""
+
+    warmup_epochs: float = 1.0
+    final: float = 0.01
+
+    def after_warmup(self, epoch: float, epochs: float) -> float:
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    """Multiplied by ``factor`` after every ``every_epochs``."""
+
+    every_epochs: float = 10.0
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.every_epochs <= 0:
+            raise ConfigError(f"every_epochs: got {self.every_epochs}, wanted more than 0")
+
+    def after_warmup(self, epoch: float, epochs: float) -> float:
+        return self.factor ** math.floor(epoch / self.every_epochs)
+
+
+@dataclass(frozen=True)
+class InverseTime(Schedule):
+    """``1 / (1 + decay * t)`` with ``t`` in epochs, from step to step."""
+
+    decay: float = 1.0
+
+    def after_warmup(self, epoch: float, epochs: float) -> float:
+        return 1.0 / (1.0 + self.decay * epoch)
+
+
+@dataclass(frozen=True)
+class Plateau(Schedule):
+    """The peak rate, multiplied by ``factor`` whenever the dev error has not improved for ``patience`` epochs."""
+
+    patience: int = 3
+    factor: float = 0.5
+
+    def after_warmup(self, epoch: float, epochs: float) -> float:
+        return 1.0
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": Constant,
+    "cosine": Cosine,
+    "step": Step,
+    "inverse_time": InverseTime,
+    "plateau": Plateau,
+}

@@ -1,0 +1,254 @@
+"""The default corpus: a function of its parameters, complete, its voices kept apart between splits."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
+from dfcnn_ms.corpora import synth
+from dfcnn_ms.corpora.manifest import check_audio, read_manifest
+from dfcnn_ms.corpora.sentences import Sentence, sentences
+from dfcnn_ms.corpora.synth import Job, Manner, prepare, speak
+from dfcnn_ms.errors import ConfigError, DeviceError
+from dfcnn_ms.prepare import main
+from dfcnn_ms.prepare import prepare as prepare_recipe
+from dfcnn_ms.text.pinyin import DIGITS, canonical
+
+pytest.importorskip("espeakng_loader", reason="espeak-ng is optional: pip install dfcnn-ms[synth]")
+
+FEW = {"train": 10, "dev": 3, "test": 4}
+
+# python -c "from tests.test_synth import digests; print(digests())", with espeakng-loader 0.2.4
+GOLDEN = {
+    "digits train": "fb219baa73b12c31159a7cecf94f751186c79d3499d279765126d3109bf29440",
+    "digits dev": "3b4724b3a20869740a9fb2411d9c1bcfe3412c3d540f0eb16d3e61179605f17f",
+    "mandarin test": "069d9faf6d9214c1c0b8fd63e2523151de315285df28a151f23b30139617d0f5",
+}
+
+
+def job(task: str, split: str, index: int, seed: int = 0) -> Job:
+    *_, sentence = sentences(task, split, index + 1, seed)
+    return Job(task, split, index, seed, sentence, folder="")
+
+
+def digests() -> dict[str, str]:
+    """Hashes of the samples of a few utterances; together they have every kind of noise, and a room."""
+    chosen = [("digits", "train", 4), ("digits", "dev", 3), ("mandarin", "test", 2)]
+    return {
+        f"{task} {split}": hashlib.sha256(
+            b"".join(speak(job(task, split, index)).tobytes() for index in range(count))
+        ).hexdigest()
+        for task, split, count in chosen
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("synth") / "digits"
+    prepare(out, "digits", **FEW, workers=1)
+    return out
+
+
+def test_the_samples_are_those_of_every_other_machine():
+    assert digests() == GOLDEN
+
+
+def test_manifests_and_audio_agree(corpus):
+    for split, count in FEW.items():
+        utterances = read_manifest(corpus / f"{split}.jsonl")
+        check_audio(utterances)
+        assert len(utterances) == count
+        for utterance in utterances:
+            wave = read_wave(utterance.path)
+            assert utterance.seconds == len(wave) / SAMPLE_RATE
+            assert 0.01 < np.sqrt(np.mean(wave**2)) < 0.2 and np.abs(wave).max() < 1.0
+            assert utterance.split == split and utterance.speaker in synth.VOICES[split]
+            assert set(utterance.pinyin) <= set(DIGITS) and 3 <= len(utterance.pinyin) <= 7
+            assert len(utterance.text) == len(utterance.pinyin)
+
+
+def test_two_processes_make_the_same_bytes(corpus, tmp_path):
+    prepare(tmp_path, "digits", **FEW, workers=2)
+    assert contents(tmp_path) == contents(corpus)
+
+
+def test_what_is_there_stays_and_what_is_missing_comes_back(corpus, tmp_path):
+    first = contents(corpus)
+    times = {path: path.stat().st_mtime_ns for path in corpus.rglob("*.flac")}
+    prepare(corpus, "digits", **FEW)
+    assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*.flac")} == times
+
+    lost = corpus / "audio/train/00003.flac"
+    lost.unlink()
+    (corpus / "dev.jsonl").unlink()
+    prepare(corpus, "digits", **FEW, workers=1)
+    assert contents(corpus) == first
+    assert {path: path.stat().st_mtime_ns for path in times if path != lost} == {
+        path: time for path, time in times.items() if path != lost
+    }
+
+
+def test_an_interrupted_corpus_is_completed(corpus, tmp_path, monkeypatch):
+    made = iter(range(5))
+
+    def interrupted(job: Job) -> None:
+        if next(made, None) is None:
+            raise KeyboardInterrupt
+        synth.write_wave(job.path, speak(job))
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(synth, "_write", interrupted)
+        prepare(tmp_path, "digits", **FEW, workers=1)
+    assert len(list(tmp_path.rglob("*.flac"))) == 5
+    assert not json.loads((tmp_path / "corpus.json").read_text())["complete"]
+    prepare(tmp_path, "digits", **FEW, workers=1)
+    assert contents(tmp_path) == contents(corpus)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"train": 11}, {"task": "mandarin"}])
+def test_another_corpus_in_the_folder_is_an_error(corpus, change):
+    with pytest.raises(ConfigError, match=r"holds another corpus .*task digits.*choose another folder"):
+        prepare(corpus, **({"task": "digits"} | FEW | change))
+
+
+def test_foreign_audio_is_not_taken_for_ours(tmp_path):
+    (tmp_path / "audio").mkdir()
+    with pytest.raises(ConfigError, match="audio of another origin"):
+        prepare(tmp_path, "digits", **FEW)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"task": "digit"}, "unknown task 'digit'; choose one of: digits, mandarin"),
+        ({"train": 0}, "train: cannot make 0 utterances"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"workers": 0}, "workers must be 1 or more"),
+    ],
+)
+def test_impossible_requests(tmp_path, options, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        prepare(tmp_path, **options)
+
+
+def test_a_file_where_the_folder_should_be(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ConfigError, match="cannot write there"):
+        prepare(file, "digits", **FEW)
+
+
+def test_without_espeak_nothing_is_written(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(DeviceError, match="pip install"):
+        prepare(tmp_path / "new", "digits", **FEW)
+    assert not (tmp_path / "new").exists()
+
+
+def test_another_seed_gives_another_corpus():
+    assert job("digits", "train", 0).sentence != job("digits", "train", 0, seed=1).sentence
+    same_words = Job("digits", "train", 0, 1, job("digits", "train", 0).sentence, "")
+    assert not np.array_equal(speak(job("digits", "train", 0)), speak(same_words))
+
+
+def test_an_utterance_does_not_depend_on_how_many_there_are():
+    assert list(sentences("digits", "dev", 3)) == list(sentences("digits", "dev", 30))[:3]
+
+
+def test_no_voice_is_in_two_splits():
+    names = list(itertools.chain(*synth.VOICES.values()))
+    assert len(names) == len(set(names))
+    assert set(synth.FAST_VOICES) <= set(names)
+
+
+def test_digits_are_even_and_repeat():
+    said = [sentence.pinyin for sentence in sentences("digits", "train", 2000)]
+    counts = Counter(itertools.chain(*said))
+    assert set(counts) == set(DIGITS)
+    assert max(counts.values()) < 1.2 * min(counts.values())
+    pairs = [pair for pinyin in said for pair in itertools.pairwise(pinyin)]
+    assert 0.08 < np.mean([a == b for a, b in pairs]) < 0.12
+
+
+def test_mandarin_has_nearly_every_syllable_often():
+    """At the default size of the training set, without speaking a word of it."""
+    said = list(sentences("mandarin", "train", synth.COUNTS["mandarin"]["train"]))
+    counts = Counter(itertools.chain(*(sentence.pinyin for sentence in said)))
+    assert len(counts) >= 1200
+    assert min(counts.values()) >= 9
+    assert all(syllable == canonical(syllable) for syllable in counts)
+    assert all(4 <= len(sentence.pinyin) <= 16 for sentence in said)
+    assert all(len(sentence.text) == len(sentence.pinyin) for sentence in said)
+    assert counts["shi4"] > 1000, "words are drawn by their frequency"
+
+
+def test_every_syllable_of_a_long_sentence_is_spoken():
+    espeak = synth._espeak()
+    for index in range(30):
+        work = job("mandarin", "test", index)
+        manner = Manner.draw(work.rng())
+        _, starts = espeak.say_words(
+            " ".join(work.sentence.pinyin), work.voice, manner.rate, manner.pitch, manner.pitch_range
+        )
+        assert len(starts) == len(work.sentence.pinyin)
+
+
+def test_noise_is_as_loud_as_asked():
+    rng = np.random.default_rng(0)
+    wave, noise = rng.standard_normal(16_000), rng.standard_normal(16_000)
+    added = synth._mixed(wave, noise, 12.0) - wave
+    assert 10 * np.log10(np.mean(wave**2) / np.mean(added**2)) == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize("kind", synth.NOISE_SHARES)
+def test_every_noise_fills_the_utterance(kind):
+    noise = synth._noise(kind, 16_001, job("digits", "train", 0), np.random.default_rng(0))
+    assert noise.shape == (16_001,) and np.isfinite(noise).all() and noise.std() > 0
+
+
+def test_a_room_adds_an_echo_and_keeps_the_direct_sound():
+    click = np.zeros(16_000)
+    click[100] = 1.0
+    heard = synth._in_room(click, 0.3, np.random.default_rng(0))
+    assert heard.shape == click.shape
+    assert heard[100] == pytest.approx(1.0) and np.allclose(heard[:100], 0.0)
+    assert np.std(heard[101:1000]) > 10 * np.std(heard[4000:4900])
+
+
+def test_the_sound_is_never_clipped():
+    loud = Job("digits", "train", 0, 0, Sentence(("ba1",) * 5, "八八八八八"), "")
+    assert np.abs(speak(loud).astype(int)).max() <= 0.99 * 32767 + 1
+
+
+def test_the_command(tmp_path, caplog):
+    caplog.set_level("INFO")
+    main(["synth", "--out", str(tmp_path), "--train", "2", "--dev", "1", "--test", "1", "--workers", "1"])
+    assert len(read_manifest(tmp_path / "train.jsonl")) == 2
+    assert str(tmp_path / "test.jsonl") in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "complaint"),
+    [
+        ({"corpus": "sinth"}, "unknown corpus 'sinth'; choose one of: synth"),
+        ({"task": "digits"}, "unknown corpus None"),
+        ({"corpus": "synth", "tests": 3}, "unknown option 'tests'; did you mean 'test'?"),
+        ({"corpus": "synth", "train": "many"}, "train must be a whole number; got 'many'"),
+    ],
+)
+def test_recipes_are_checked(tmp_path, recipe, complaint):
+    with pytest.raises(ConfigError, match=complaint.replace("?", r"\?")):
+        prepare_recipe(recipe, tmp_path)
