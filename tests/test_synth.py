@@ -16,7 +16,7 @@ from dfcnn_ms.corpora import synth
 from dfcnn_ms.corpora.manifest import check_audio, read_manifest
 from dfcnn_ms.corpora.sentences import Sentence, sentences
 from dfcnn_ms.corpora.synth import Job, Manner, prepare, speak
-from dfcnn_ms.errors import ConfigError, DeviceError
+from dfcnn_ms.errors import ConfigError, DataError, DeviceError
 from dfcnn_ms.prepare import main
 from dfcnn_ms.prepare import prepare as prepare_recipe
 from dfcnn_ms.text.pinyin import DIGITS, canonical
@@ -27,9 +27,9 @@ FEW = {"train": 10, "dev": 3, "test": 4}
 
 # python -c "from tests.test_synth import digests; print(digests())", with espeakng-loader 0.2.4
 GOLDEN = {
-    "digits train": "fb219baa73b12c31159a7cecf94f751186c79d3499d279765126d3109bf29440",
-    "digits dev": "3b4724b3a20869740a9fb2411d9c1bcfe3412c3d540f0eb16d3e61179605f17f",
-    "mandarin test": "069d9faf6d9214c1c0b8fd63e2523151de315285df28a151f23b30139617d0f5",
+    "digits train": "43b0c3de249a32317184603c2c9ec5e647a25dee950c62ca49e10765cadd4556",
+    "digits dev": "25cadce51270f233cd7a3aef7296fe2d164c36bca7d66d12442e2f0d96a29c4b",
+    "mandarin test": "1e4e15768cd3799e1e224595d0dbce63769216d8920028977519bae7f7904e64",
 }
 
 
@@ -114,6 +114,12 @@ def test_an_interrupted_corpus_is_completed(corpus, tmp_path, monkeypatch):
     assert not json.loads((tmp_path / "corpus.json").read_text())["complete"]
     prepare(tmp_path, "digits", **FEW, workers=1)
     assert contents(tmp_path) == contents(corpus)
+
+
+def test_an_error_in_a_worker_is_the_error_of_all(tmp_path):
+    unspeakable = Job("digits", "train", 0, 0, Sentence(("...",), ""), str(tmp_path))
+    with pytest.raises(DataError, match="espeak-ng said nothing"):
+        list(synth._done([unspeakable] * 4, workers=2))
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"train": 11}, {"task": "mandarin"}])

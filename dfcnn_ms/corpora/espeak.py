@@ -102,7 +102,8 @@ class Espeak:
             voice: one of `variants()`.
             rate: words per minute, 80 to 450; a word here is about two syllables.
             pitch: 0 to 99, 50 is the natural pitch of the voice.
-            pitch_range: 0 (monotone) to 99.
+            pitch_range: 0 (monotone) to 99. A deep voice with a low pitch and a wide range can fall below
+                28 Hz, where espeak-ng writes beyond its tables and may crash.
             volume: 0 to 200; above 100 loud voices are clipped.
 
         Returns:

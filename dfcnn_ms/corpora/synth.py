@@ -18,11 +18,12 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -47,16 +48,17 @@ def _names(text: str) -> tuple[str, ...]:
 # Chosen by what `python benchmarks/voices.py` measures. Of the 104 variants of espeak-ng those are out that
 # whisper or croak (less than 3/4 of the sound has a pitch), are garbled (less than 70 % of the syllables
 # are most like the same syllable of the other voices), monotonous (tones 2 and 4 differ by less than two
-# semitones), or never the same twice (Reed and caleb draw from the C library's random numbers). Many of
-# the others are near copies of each other: no voice of dev or test is closer than 1.2 (root mean square
-# difference of log mel spectra, in nepers of power) to a voice of another split.
+# semitones), never the same twice (Reed and caleb draw from the C library's random numbers), or so deep and
+# wide that espeak-ng crashes (rob). Many of the others are near copies of each other: no voice of dev or
+# test is closer than 1.2 (root mean square difference of log mel spectra, in nepers of power) to a voice
+# of another split.
 VOICES = {
     "train": _names(
         "Andrea, anika, anikaRobot, f2, f4, f5, steph, steph2, steph3, Denis, Diogo, Gene, Gene2, Henrique, "
         "Hugo, Jacky, Marco, Mario, Michael, Mike, Mr serious, RicishayMax, RicishayMax2, RicishayMax3, "
         "adam, antonio, benjamin, david, edward, edward2, fast, gustave, ian, iven, iven2, iven3, iven4, "
         "klatt3, klatt4, klatt5, klatt6, m1, m3, m5, m6, m8, max, michel, miguel, mike2, pablo, paul, "
-        "pedro, quincy, rob, robert, robosoft, robosoft2, robosoft3, robosoft4, robosoft5, robosoft7, "
+        "pedro, quincy, robert, robosoft, robosoft2, robosoft3, robosoft4, robosoft5, robosoft7, "
         "victor"
     ),
     "dev": _names("belinda, f1, Storm, john, m4, marcelo, norbert, sandro"),
@@ -69,6 +71,11 @@ FAST_VOICES = _names(
     "robosoft4, robosoft5, robosoft7"
 )
 FAST_PACE = 2.0
+
+RATES = (140, 220)
+# Lower and wider, the deepest voices fall below 28 Hz, where espeak-ng writes beyond its table of harmonics.
+PITCHES = (40, 75)
+PITCH_RANGES = (50, 80)
 
 NOISE_EXPONENTS = {"white": 0.0, "pink": 0.5, "brown": 1.0}
 NOISE_SHARES = {"white": 0.225, "pink": 0.225, "brown": 0.225, "hum": 0.225, "babble": 0.1}
@@ -112,9 +119,9 @@ class Manner:
     def draw(cls, rng: np.random.Generator) -> Manner:
         """A manner at random; the same distribution serves every split."""
         return cls(
-            rate=int(rng.integers(140, 221)),
-            pitch=int(rng.integers(30, 71)),
-            pitch_range=int(rng.integers(50, 96)),
+            rate=int(rng.integers(*RATES, endpoint=True)),
+            pitch=int(rng.integers(*PITCHES, endpoint=True)),
+            pitch_range=int(rng.integers(*PITCH_RANGES, endpoint=True)),
             silence=(float(rng.uniform(0.1, 0.5)), float(rng.uniform(0.1, 0.5))),
             rt60=float(rng.uniform(0.1, 0.5)) if rng.random() < 0.5 else 0.0,
             noise=str(rng.choice(list(NOISE_SHARES), p=list(NOISE_SHARES.values()))),
@@ -333,25 +340,62 @@ def _make(jobs: list[Job], workers: int, progress: bool) -> None:
 
 
 def _done(jobs: list[Job], workers: int) -> Iterator[None]:
+    """Something for each utterance when it is made."""
     if workers == 1 or len(jobs) < 2 * workers:
         yield from map(_write, jobs)
         return
     # Spawned processes carry nothing over from this one, whatever it has loaded and started.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_ignore_interrupt)
+    context = get_context("spawn")
+    processes: list[SpawnProcess] = []
+    readers: list[Connection] = []
     try:
-        yield from pool.map(_write, jobs, chunksize=16)
-    except BrokenProcessPool:
-        raise DeviceError(
-            'the worker processes did not survive; call prepare() below `if __name__ == "__main__":`,'
-            " or with workers=1"
-        ) from None
+        for first in range(workers):
+            reader, writer = context.Pipe(duplex=False)
+            processes.append(context.Process(target=_work, args=(jobs[first::workers], writer), daemon=True))
+            processes[-1].start()
+            writer.close()
+            readers.append(reader)
+        yield from _reports(readers)
     finally:
-        pool.shutdown(cancel_futures=True)
+        # Whoever is still at work finishes its utterance, finds nobody to report to, and ends.
+        for reader in readers:
+            reader.close()
+        for process in processes:
+            process.join()
+    if any(process.exitcode for process in processes):
+        raise DeviceError(
+            'a worker process died or could not start; call prepare() below `if __name__ == "__main__":`,'
+            " or with workers=1"
+        )
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C is for the process in front, which then ends the others."""
+def _reports(readers: list[Connection]) -> Iterator[None]:
+    """What the workers send: nothing for each utterance, or the error that ends all of them."""
+    working = list(readers)
+    while working:
+        ready = wait(working)
+        for reader in [reader for reader in working if reader in ready]:
+            try:
+                error: Exception | None = reader.recv()
+            except EOFError:
+                working.remove(reader)
+                continue
+            if error:
+                raise error
+            yield
+
+
+def _work(jobs: list[Job], writer: Connection) -> None:
+    """A worker process; Ctrl-C is for the process in front, which then ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(BrokenPipeError):
+        for job in jobs:
+            try:
+                _write(job)
+            except Exception as error:
+                writer.send(error)
+                return
+            writer.send(None)
 
 
 def _write(job: Job) -> None:
