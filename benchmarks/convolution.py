@@ -64,9 +64,7 @@ def main() -> None:
         return
     commands = [shlex.quote(sys.executable), *options.others]
     rounds = [[run(command) for command in commands] for _ in range(ROUNDS)]
-    medians = [
-        statistics.median(milliseconds for _, milliseconds in turns) for turns in zip(*rounds, strict=True)
-    ]
+    medians = [statistics.median(milliseconds for _, milliseconds in turns) for turns in zip(*rounds, strict=True)]
     for command, (version, _), median in zip(commands, rounds[0], medians, strict=True):
         print(f"MindSpore {version}  {median:8.1f} ms  {median / medians[0]:6.2f}  {command}")
 

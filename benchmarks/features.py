@@ -70,8 +70,7 @@ def main() -> None:
             difference = np.abs(ours(wave) - theirs(wave)).max()
             own, peer = medians(ours, theirs, wave)
             print(
-                f"{name:<18}{seconds:>4} s{seconds / own:>13,.0f}  {peer_name:<23}{peer / own:>7.1f}"
-                f"{difference:>12.0e}"
+                f"{name:<18}{seconds:>4} s{seconds / own:>13,.0f}  {peer_name:<23}{peer / own:>7.1f}{difference:>12.0e}"
             )
 
 

@@ -4,7 +4,7 @@ Importing the package costs milliseconds; `Recognizer` and what it needs are loa
 
 Example:
     >>> from dfcnn_ms import Recognizer  # doctest: +SKIP
-    >>> Recognizer.load("dfcnn.ckpt")("a.wav").text  # doctest: +SKIP
+    >>> Recognizer.load("dfcnn.ckpt").transcribe("a.wav").text  # doctest: +SKIP
     'san1 wu3 ba1'
 """
 

@@ -19,10 +19,22 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from dfcnn_ms.audio.augment import FEATURE_AUGMENTATIONS, WAVE_AUGMENTATIONS
 from dfcnn_ms.audio.features import FEATURES, LogMel
 from dfcnn_ms.errors import ConfigError
-from dfcnn_ms.models.table import REFERENCE, Block
+from dfcnn_ms.models.table import REFERENCE, Block, check_padding
 from dfcnn_ms.training.schedules import SCHEDULES, Cosine
 
 DEFAULT_CONFIG = "digits"
+
+#: the first word of pydantic's error types -> what was wanted
+_WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "string": "text",
+    "dict": "a section",
+    "model": "a section",
+    "tuple": "a list",
+    "bool": "true or false",
+    "path": "a path",
+}
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -37,19 +49,23 @@ def component(registry: Mapping[str, type]) -> Any:
     kinds = {cls: kind for kind, cls in registry.items()}
 
     def from_section(section: Any) -> Any:
+        # pydantic adds the place in the page to a ValueError, and to nothing else.
         if type(section) in kinds:
             return section
         if not isinstance(section, Mapping) or "kind" not in section:
-            raise ConfigError(f"got {section!r}, wanted a section with a kind, one of: {', '.join(registry)}")
+            raise ValueError(f"got {section!r}, wanted a section with a kind, one of: {', '.join(registry)}")
         options = {key: value for key, value in section.items() if key != "kind"}
         kind = section["kind"]
         if kind not in registry:
-            raise ConfigError(f"unknown kind {kind!r}; {suggestion(str(kind), registry)}")
+            raise ValueError(f"unknown kind {kind!r}; {suggestion(str(kind), registry)}")
         fields = {field.name for field in dataclasses.fields(registry[kind]) if field.init}
         for key in options:
             if key not in fields:
-                raise ConfigError(f"unknown key {key!r} for kind {kind!r}; {suggestion(key, fields)}")
-        return pydantic.TypeAdapter(registry[kind]).validate_python(options)
+                raise ValueError(f"unknown key {key!r} for kind {kind!r}; {suggestion(key, fields)}")
+        try:
+            return pydantic.TypeAdapter(registry[kind]).validate_python(options)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     def to_section(value: Any) -> dict[str, Any]:
         return {"kind": kinds[type(value)], **dataclasses.asdict(value)}
@@ -99,6 +115,14 @@ class DfcnnConfig(Section):
     pad_mode: str = "pad"
     padding: int = 1
 
+    @pydantic.model_validator(mode="after")
+    def _padding_fits(self) -> DfcnnConfig:
+        try:
+            check_padding(self.pad_mode, self.padding, self.blocks)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
 
 class TrainConfig(Section):
     """How the network learns.
@@ -124,7 +148,8 @@ class TrainConfig(Section):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     schedule: component(SCHEDULES) = Cosine()  # type: ignore[valid-type]
     clip_norm: float = Field(default=5.0, ge=0)
-    amp: Literal["off", "auto", "O2", "O3"] = "off"
+    # YAML reads a bare off as False.
+    amp: Annotated[Literal["off", "auto", "O2", "O3"], BeforeValidator(lambda x: "off" if x is False else x)] = "off"
     mode: Literal["graph", "pynative"] = "graph"
     sink: bool = False
     seed: int = Field(default=0, ge=0)
@@ -250,13 +275,13 @@ def _sentence(error: pydantic.ValidationError) -> str:
     """The first complaint of pydantic in the words of this page."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key {place!r}; {suggestion(str(first['loc'][-1]), _keys_at(first['loc'][:-1]))}"
     if first["type"] == "missing":
         return f"missing key {place!r}"
     if first["type"] in ("value_error", "assertion_error"):
         return f"{place}: {first['msg'].removeprefix('Value error, ')}"
-    wanted = first["msg"].removeprefix("Input should be ")
+    wanted = _WANTED.get(first["type"].split("_")[0], first["msg"].removeprefix("Input should be "))
     return f"{place}: got {first['input']!r}, wanted {wanted}"
 
 
@@ -269,4 +294,3 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
             return [field.name for field in dataclasses.fields(Block)]
         section = field.annotation
     return list(getattr(section, "model_fields", {})) or [field.name for field in dataclasses.fields(Block)]
-

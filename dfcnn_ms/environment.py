@@ -1,8 +1,8 @@
 """What has to be set before MindSpore is imported: a quiet log and the oneDNN guard.
 
-MindSpore 2.9 and 2.10 have slow convolutions on AVX-512 processors. The oneDNN inside those wheels picks its reference code for 3x3 convolutions on AVX-512, about ninety times slower than
-its AVX2 code. Telling oneDNN to stay at AVX2 cures it; 2.7 and 2.8 do not need it, and their matrix
-products are faster without. The variable is read at the first convolution, so this runs before MindSpore is imported.
+MindSpore 2.9 and 2.10 have slow convolutions on AVX-512 processors: the oneDNN inside those wheels picks its reference
+code for 3x3 convolutions there, tens of times slower than its AVX2 code. Telling oneDNN to stay at AVX2 cures it; 2.7
+and 2.8 do not need it, and their matrix products are faster without. The variable is read at the first convolution.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.audio.wave import read_wave
-from dfcnn_ms.corpora.manifest import Utterance, check_audio, read_manifest
+from dfcnn_ms.corpora.manifest import Utterance, check_audio, read_manifest, read_utterance
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.metrics import Edits, align, bootstrap_interval, edits
 from dfcnn_ms.recognizer import Recognizer, by_length
@@ -91,18 +90,11 @@ def recognise(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[H
     heard: dict[int, Heard] = {}
     with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
         for batch in by_length([utterance.seconds for utterance in utterances], BATCH_SIZE):
-            transcripts = recognizer.hear([_wave(utterances[index]) for index in batch])
+            transcripts = recognizer.hear([read_utterance(utterances[index]) for index in batch])
             for index, transcript in zip(batch, transcripts, strict=True):
                 heard[index] = Heard(utterances[index], transcript.syllables)
             bar.update(len(batch))
     return [heard[index] for index in range(len(utterances))]
-
-
-def _wave(utterance: Utterance) -> np.ndarray:
-    try:
-        return read_wave(utterance.path, start=utterance.start, seconds=utterance.seconds)
-    except DataError as error:
-        raise DataError(f"{utterance.where}: {error}") from None
 
 
 def figures(heard: Sequence[Heard]) -> dict[str, float]:

@@ -19,6 +19,7 @@ EXAMPLE = "python -m dfcnn_ms.plot --ckpt dfcnn.ckpt a.wav --out a.png"
 
 #: utterances of a batch that fit on one picture
 ROWS = 6
+FORMATS = (".png", ".svg", ".pdf")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,8 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     options = arguments.parse_args(argv)
     if bool(options.file) == options.batch:
         raise ConfigError("plot: give either one sound file or --batch")
-    if options.out.is_dir() or not options.out.absolute().parent.is_dir():
-        raise ConfigError(f"--out {options.out}: wanted a file name in a folder that exists")
+    if options.out.suffix not in FORMATS or not options.out.absolute().parent.is_dir():
+        raise ConfigError(f"--out {options.out}: wanted a {', '.join(FORMATS)} file in a folder that exists")
 
     if options.batch:
         pictures = batch_pictures(load_config(options.config), options.index)
@@ -89,9 +90,7 @@ def batch_pictures(config: Config, index: int) -> list[Picture]:
         seed=config.train.seed,
     )
     frames = [corpus.frames(number) for number in range(len(corpus))]
-    plan = plan_batches(
-        frames, config.train.batch_size, config.train.buckets, shuffle=True, seed=config.train.seed
-    )
+    plan = plan_batches(frames, config.train.batch_size, config.train.buckets, shuffle=True, seed=config.train.seed)
     if not 0 <= index < len(plan):
         raise ConfigError(f"--index {index}: the epoch has batches 0 to {len(plan) - 1}")
     batch = plan(0)[index]

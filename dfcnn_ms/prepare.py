@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from dfcnn_ms import cli
 from dfcnn_ms.corpora import synth
+from dfcnn_ms.corpora.recipes import CORPORA, prepare
 from dfcnn_ms.corpora.sentences import TASKS
-from dfcnn_ms.errors import ConfigError
-
-log = logging.getLogger(__name__)
 
 EXAMPLE = "python -m dfcnn_ms.prepare synth --task digits --out data/digits"
-
-# Each takes the folder and then options by name, and returns the manifest of each split.
-CORPORA: dict[str, Callable[..., dict[str, Path]]] = {"synth": synth.prepare}
-OPTIONS: dict[str, dict[str, type]] = {
-    "synth": {"task": str, "seed": int, "train": int, "dev": int, "test": int, "workers": int},
-}
 
 
 def main(argv: list[str] | None = None) -> None:
     """Prepares the corpus that the arguments name, and says what was made."""
     arguments = cli.parser("prepare", "Prepare a corpus: audio, and one manifest for each split.", EXAMPLE)
-    arguments.add_argument(
-        "corpus", choices=CORPORA, help="synth: Mandarin spoken by espeak-ng, nothing to download"
-    )
+    arguments.add_argument("corpus", choices=CORPORA, help="synth: Mandarin spoken by espeak-ng, nothing to download")
     arguments.add_argument("--out", type=Path, required=True, help="folder for manifests and audio")
     arguments.add_argument("--task", choices=TASKS, default="digits", help="what is said (default: digits)")
     arguments.add_argument("--seed", type=int, default=0, help="another seed says other things (default: 0)")
@@ -40,41 +26,6 @@ def main(argv: list[str] | None = None) -> None:
     options = vars(arguments.parse_args(argv))
     out = options.pop("out")
     prepare({name: value for name, value in options.items() if value is not None}, out)
-
-
-def prepare(recipe: Mapping[str, Any], out: Path) -> dict[str, Path]:
-    """Makes a corpus, or what is missing of it, as a recipe says.
-
-    Args:
-        recipe: the name of the corpus and its options: ``{"corpus": "synth", "task": "digits"}``.
-        out: the folder for manifests and audio.
-
-    Returns:
-        The manifest of each split.
-
-    Raises:
-        ConfigError: the recipe names a corpus or an option that there is not.
-    """
-    options = dict(recipe)
-    corpus = options.pop("corpus", None)
-    if corpus not in CORPORA:
-        raise ConfigError(f"recipe: unknown corpus {corpus!r}; choose one of: {', '.join(CORPORA)}")
-    for name, value in options.items():
-        _check(name, value, OPTIONS[corpus])
-    manifests = CORPORA[corpus](out, **options)
-    log.info("%s corpus: %s", corpus, ", ".join(f"{split} {path}" for split, path in manifests.items()))
-    return manifests
-
-
-def _check(name: str, value: object, known: dict[str, type]) -> None:
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        raise ConfigError(f"recipe: unknown option {name!r}; {hint}")
-    wanted = known[name]
-    if type(value) is not wanted:
-        kind = "a whole number" if wanted is int else "text"
-        raise ConfigError(f"recipe: {name} must be {kind}; got {value!r}")
 
 
 if __name__ == "__main__":

@@ -84,9 +84,7 @@ class Recognizer:
         meta = stored.meta
         runtime.use_device(device_target)
         runtime.use_mode("pynative")  # every file has its own length: compiling for each would cost seconds
-        network = build(
-            meta.config.model, num_bins=meta.config.features.num_bins, num_units=len(meta.vocabulary)
-        )
+        network = build(meta.config.model, num_bins=meta.config.features.num_bins, num_units=len(meta.vocabulary))
         stored.load_into(network)
         frontend = Frontend(meta.config.features, meta.config.cmvn, meta.cmvn)
         return cls(Acoustic(network), frontend, meta.vocabulary, meta)
@@ -104,9 +102,7 @@ class Recognizer:
         batch, lengths = stack(features)
         log_probs, steps = self.acoustics(batch, lengths)
         seconds_per_step = self._seconds_per_step(batch.shape[2], log_probs.shape[1])
-        return [
-            self._transcript(hypothesis, seconds_per_step) for hypothesis in decode_greedy_batch(log_probs, steps)
-        ]
+        return [self._transcript(hypothesis, seconds_per_step) for hypothesis in decode_greedy_batch(log_probs, steps)]
 
     def _seconds_per_step(self, frames: int, steps: int) -> float:
         """One output step in seconds: the nearest whole number of frames."""

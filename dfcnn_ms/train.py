@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 from dfcnn_ms import cli
@@ -18,15 +19,23 @@ def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, makes sure that there is data, trains, and says what was made."""
     arguments = cli.parser("train", "Train a network from a configuration page.", EXAMPLE)
     arguments.add_argument(
-        "--config", default=DEFAULT_CONFIG, help=f"a YAML page or the name of a shipped one (default: {DEFAULT_CONFIG})"
+        "--config",
+        default=DEFAULT_CONFIG,
+        help=f"a YAML page or the name of a shipped one (default: {DEFAULT_CONFIG})",
     )
     cli.add_device_target(arguments)
     arguments.add_argument("--run", help="name of the run's folder (default: the name in the page, numbered)")
     arguments.add_argument(
-        "--summary-base-dir", type=Path, default=Path("summary"), help="where run folders are made (default: summary)"
+        "--summary-base-dir",
+        type=Path,
+        default=Path("summary"),
+        help="where run folders are made (default: summary)",
     )
     arguments.add_argument(
-        "--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="where the best network goes (default: dfcnn.ckpt)"
+        "--ckpt",
+        type=Path,
+        default=Path("dfcnn.ckpt"),
+        help="where the best network goes (default: dfcnn.ckpt)",
     )
     arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change one value of the page")
     options = arguments.parse_args(argv)
@@ -39,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
 
     run = trainer.new_run(options.summary_base_dir, options.run or config.name)
     result = trainer.train(config, device_target=options.device_target, run=run)
-    trainer.copy_checkpoint(result.best, options.ckpt)
+    copy_checkpoint(result.best, options.ckpt)
     log.info(
         "best dev syllable error %.2f %% after %.0f s: %s; curves: mindinsight start --summary-base-dir %s",
         100 * result.dev_syllable_error_rate, result.seconds, options.ckpt, options.summary_base_dir,
@@ -53,9 +62,16 @@ def prepare_missing(config: Config) -> None:
     if config.data.recipe is None:
         missing = config.data.dev if config.data.train.is_file() else config.data.train
         raise DataError(f"{missing}: no such manifest, and the page has no data.recipe to make it; prepare it first")
-    from dfcnn_ms.prepare import prepare
+    from dfcnn_ms.corpora.recipes import prepare
 
     prepare(config.data.recipe, config.data.train.parent)
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copies the best checkpoint to where the user wants it; what was there stays until the new one is whole."""
+    temporary = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, temporary)
+    temporary.replace(target)
 
 
 def _check_output(path: Path) -> None:

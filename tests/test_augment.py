@@ -35,9 +35,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def tone(hz: float, seconds: float = 1.0) -> np.ndarray:
-    return (0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE)).astype(
-        np.float32
-    )
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE)).astype(np.float32)
 
 
 def strongest_hz(wave: np.ndarray) -> float:
@@ -309,9 +307,7 @@ def test_interpolation_is_linear():
     ramp = np.repeat(np.arange(10, dtype=np.float32)[:, None], 3, axis=1)
     expected = np.minimum(np.arange(12) / 1.2, 9)
     np.testing.assert_allclose(TimeStretch(1.2, 1.2)(ramp, rng())[:, 0], expected, rtol=1e-6)
-    np.testing.assert_allclose(
-        FreqWarp(1.2, 1.2)(np.ascontiguousarray(ramp.T), rng())[0], expected[:10], rtol=1e-6
-    )
+    np.testing.assert_allclose(FreqWarp(1.2, 1.2)(np.ascontiguousarray(ramp.T), rng())[0], expected[:10], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

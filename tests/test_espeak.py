@@ -50,9 +50,7 @@ def test_the_same_in_another_process(espeak):
         "import hashlib; from dfcnn_ms.corpora.espeak import Espeak;"
         "print(hashlib.sha256(Espeak().say('ba1 qi1 jiu3', 'Annie').tobytes()).hexdigest())"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output.strip() == hashlib.sha256(espeak.say("ba1 qi1 jiu3", "Annie").tobytes()).hexdigest()
 
 
@@ -89,11 +87,7 @@ def test_words_begin_where_the_syllables_do(espeak):
 
 def test_every_syllable_is_read_as_pinyin(espeak):
     """What espeak-ng cannot say as pinyin it spells out in English."""
-    spelt = {
-        base
-        for base in BASES
-        if "(en)" in espeak.phonemes(f"{base}4") or espeak.phonemes(f"{base}4") == "n_|"
-    }
+    spelt = {base for base in BASES if "(en)" in espeak.phonemes(f"{base}4") or espeak.phonemes(f"{base}4") == "n_|"}
     respelt = {"jiong", "qiong", "xiong"}
     assert spelt == respelt | UNSPOKEN
 

@@ -108,9 +108,7 @@ def test_mfcc_of_silence_equals_python_speech_features():
 
 def test_quiet_bins_beside_a_loud_tone_are_exact_to_a_millionth_of_it():
     wave = np.sin(np.arange(16_000) * 0.5).astype(np.float32)
-    spectrum = librosa.stft(
-        wave.astype(np.float64), n_fft=400, hop_length=160, window="hamming", center=False
-    )
+    spectrum = librosa.stft(wave.astype(np.float64), n_fft=400, hop_length=160, window="hamming", center=False)
     ours = np.exp(LinearSpectrogram(floor=1e-30)(wave).astype(np.float64) / 2)
     theirs = np.abs(spectrum.T[:, :200])
     assert np.abs(ours - theirs).max() < 1e-6 * theirs.max()

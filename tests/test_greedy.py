@@ -114,9 +114,7 @@ def test_batches_of_nothing() -> None:
 
 def test_results_are_plain_python() -> None:
     hypothesis = decode_greedy(peaked([2, 0, 3]).astype(np.float32))
-    kinds = {type(x) for x in (*hypothesis.ids, *hypothesis.steps)} | {
-        type(x) for x in hypothesis.confidences
-    }
+    kinds = {type(x) for x in (*hypothesis.ids, *hypothesis.steps)} | {type(x) for x in hypothesis.confidences}
     assert kinds == {int, float}
     assert type(hypothesis.log_prob) is float
 

@@ -35,9 +35,7 @@ utterances = st.builds(
 
 
 def write_lines(path: Path, *lines: object) -> Path:
-    path.write_text(
-        "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines), encoding="utf-8"
-    )
+    path.write_text("".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines), encoding="utf-8")
     return path
 
 

@@ -110,10 +110,7 @@ def test_only_edits_are_added() -> None:
 
 def test_interval_holds_the_rate_and_narrows() -> None:
     rng = np.random.default_rng(0)
-    counts = [
-        Edits(substitutions=int(rng.random() < 0.1) * 5, reference_length=10, utterances=1)
-        for _ in range(400)
-    ]
+    counts = [Edits(substitutions=int(rng.random() < 0.1) * 5, reference_length=10, utterances=1) for _ in range(400)]
     rate = sum(counts, Edits()).rate
     low, high = bootstrap_interval(counts, rng=rng)
     assert low < rate < high

@@ -14,11 +14,11 @@ import pytest
 from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
 from dfcnn_ms.corpora import synth
 from dfcnn_ms.corpora.manifest import check_audio, read_manifest
+from dfcnn_ms.corpora.recipes import prepare as prepare_recipe
 from dfcnn_ms.corpora.sentences import Sentence, sentences
 from dfcnn_ms.corpora.synth import Job, Manner, prepare, speak
 from dfcnn_ms.errors import ConfigError, DataError, DeviceError
 from dfcnn_ms.prepare import main
-from dfcnn_ms.prepare import prepare as prepare_recipe
 from dfcnn_ms.text.pinyin import DIGITS, canonical
 
 pytest.importorskip("espeakng_loader", reason="espeak-ng is optional: pip install dfcnn-ms[synth]")

@@ -122,9 +122,7 @@ class AddNoise(Augmentation):
         _require_range("snr_db", self.snr_db)
         unknown = [colour for colour in self.colours if colour not in COLOURS]
         _require(not unknown, f"colours has {unknown}; choose from {', '.join(COLOURS)}")
-        _require(
-            len(self.colours) + len(self.recordings) > 0, "no noise to add; name a colour or a recording"
-        )
+        _require(len(self.colours) + len(self.recordings) > 0, "no noise to add; name a colour or a recording")
 
     @cached_property
     def _recorded(self) -> list[Array]:
@@ -214,9 +212,7 @@ class SpecAugment(Augmentation):
         super().__post_init__()
         for name in ("time_masks", "time_width", "freq_masks", "freq_width"):
             value = getattr(self, name)
-            _require(
-                isinstance(value, int) and value >= 0, f"{name} is {value!r}; give 0 or a whole number above"
-            )
+            _require(isinstance(value, int) and value >= 0, f"{name} is {value!r}; give 0 or a whole number above")
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         masked = x.copy()

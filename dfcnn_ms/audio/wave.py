@@ -66,9 +66,7 @@ def read_wave(
     return wave
 
 
-def write_wave(
-    path: str | os.PathLike[str], wave: Array | NDArray[np.int16], sample_rate: int = SAMPLE_RATE
-) -> None:
+def write_wave(path: str | os.PathLike[str], wave: Array | NDArray[np.int16], sample_rate: int = SAMPLE_RATE) -> None:
     """Write samples (N,) as 16 bit; the suffix, .wav or .flac, chooses the format.
 
     Float samples beyond full scale are clipped; int16 samples are written as they are. The file appears whole
@@ -167,15 +165,11 @@ def _read_segment(path: Path, sound: soundfile.SoundFile, start: float, seconds:
         raise DataError(f"{path}: damaged or truncated ({error.error_string}); copy it again") from None
     missing = stop - first - len(samples)
     if missing > (_MP3_SLACK if sound.format == "MP3" else 0):
-        raise DataError(
-            f"{path}: truncated: {missing / sound.samplerate:.3f} s of sound are missing; copy it again"
-        )
+        raise DataError(f"{path}: truncated: {missing / sound.samplerate:.3f} s of sound are missing; copy it again")
     return np.asarray(samples, np.float32)
 
 
-def _segment_bounds(
-    path: Path, sound: soundfile.SoundFile, start: float, seconds: float | None
-) -> tuple[int, int]:
+def _segment_bounds(path: Path, sound: soundfile.SoundFile, start: float, seconds: float | None) -> tuple[int, int]:
     rate, frames = sound.samplerate, sound.frames
     if not 0 <= start < float("inf"):
         raise DataError(f"{path}: start is {start}; give seconds from 0")
@@ -195,8 +189,7 @@ def _check_finite(path: Path, wave: Array, rate: int) -> None:
         where = int(np.argmin(finite)) / rate
         count = len(wave) - int(finite.sum())
         raise DataError(
-            f"{path}: {count} of {len(wave)} samples are NaN or infinite, the first {where:.3f} s in;"
-            " export it again"
+            f"{path}: {count} of {len(wave)} samples are NaN or infinite, the first {where:.3f} s in; export it again"
         )
 
 

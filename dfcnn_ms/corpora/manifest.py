@@ -19,6 +19,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.errors import DataError
 
 REQUIRED_KEYS = ("id", "audio", "seconds", "pinyin")
@@ -127,6 +130,14 @@ def check_audio(utterances: Iterable[Utterance]) -> None:
         raise DataError(f"{where}: audio file {first.path} {state}{more}; was the corpus moved?")
 
 
+def read_utterance(utterance: Utterance) -> np.ndarray:
+    """The samples (N,) of an utterance, 16 kHz; an error names the line of the manifest as well as the file."""
+    try:
+        return read_wave(utterance.path, start=utterance.start, seconds=utterance.seconds)
+    except DataError as error:
+        raise DataError(f"{utterance.where}: {error}" if utterance.where else str(error)) from None
+
+
 def _complaint(utterance: Utterance) -> str:
     """What is wrong with the values of an utterance, or nothing."""
     if not utterance.id:
@@ -171,9 +182,7 @@ def _utterance(line: str, folder: Path, where: str) -> Utterance:
     try:
         entry = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"{where}: not JSON ({error.msg}, column {error.colno}); give one object per line"
-        ) from None
+        raise DataError(f"{where}: not JSON ({error.msg}, column {error.colno}); give one object per line") from None
     if not isinstance(entry, dict):
         raise DataError(f"{where}: a line must be a JSON object; got {_kind(entry)}")
     _check_keys(entry, where)

@@ -80,8 +80,7 @@ def _mandarin(rng: np.random.Generator) -> Draw:
     """
     words = _lexicon()
     by_length = {
-        most: _Words([word for word in words if len(word.pinyin) <= most])
-        for most in range(1, LONGEST_WORD + 1)
+        most: _Words([word for word in words if len(word.pinyin) <= most]) for most in range(1, LONGEST_WORD + 1)
     }
     holders: dict[str, list[_Word]] = {}
     for word in words:

@@ -52,9 +52,7 @@ def decode_greedy(scores: Array, length: int | None = None, blank: int = BLANK_I
     return decode_greedy_batch(np.asarray(scores)[None], lengths, blank)[0]
 
 
-def decode_greedy_batch(
-    scores: Array, lengths: Sequence[int] | Array, blank: int = BLANK_ID
-) -> list[Hypothesis]:
+def decode_greedy_batch(scores: Array, lengths: Sequence[int] | Array, blank: int = BLANK_ID) -> list[Hypothesis]:
     """Decodes each utterance of a batch as :func:`decode_greedy` would alone.
 
     Args:

@@ -65,7 +65,11 @@ def _headline(picture: Picture) -> str:
 def _draw_features(axis: Any, picture: Picture) -> None:
     end = len(picture.features) * picture.hop_ms / 1000
     image = axis.imshow(
-        picture.features.T, origin="lower", aspect="auto", extent=(0, end, 0, picture.features.shape[1]), cmap="magma"
+        picture.features.T,
+        origin="lower",
+        aspect="auto",
+        extent=(0, end, 0, picture.features.shape[1]),
+        cmap="magma",
     )
     axis.set_xlabel("seconds")
     axis.set_ylabel("feature bin")

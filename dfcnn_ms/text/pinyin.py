@@ -49,9 +49,7 @@ SYLLABLES = {
     "y": "a an ang ao e i in ing o ong ou u uan ue un",
     "w": "a ai an ang ei en eng o ong u",
 }
-_PARTS = {
-    initial + rhyme: (initial, rhyme) for initial, rhymes in SYLLABLES.items() for rhyme in rhymes.split()
-}
+_PARTS = {initial + rhyme: (initial, rhyme) for initial, rhymes in SYLLABLES.items() for rhyme in rhymes.split()}
 
 # Combining marks over a vowel; some keyboards write a breve where the caron of tone 3 belongs.
 _MARKS = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0306": "3", "\u0300": "4"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import itertools
 import json
 import logging
 import math
@@ -21,8 +22,8 @@ import numpy as np
 from tqdm import tqdm
 
 from dfcnn_ms.audio.frontend import Frontend
-from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
-from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.audio.wave import SAMPLE_RATE
+from dfcnn_ms.corpora.manifest import Utterance, read_utterance
 from dfcnn_ms.errors import ConfigError, DataError
 
 COLUMNS = ["features", "labels", "feature_lengths", "label_lengths"]
@@ -64,7 +65,7 @@ class Corpus:
         """The features (T, F) of one utterance as the network receives them in ``epoch``."""
         rng = np.random.default_rng((self.seed, epoch, index))
         if self.cache is None:
-            wave = wave_of(self.utterances[index])
+            wave = read_utterance(self.utterances[index])
             for augment in self.augment_wave:
                 wave = augment(wave, rng)
             features = self.frontend(wave)
@@ -85,14 +86,6 @@ class Corpus:
 def longest(augmentation: Augmentation) -> float:
     """How many times longer an augmentation may make an utterance; 1 unless it says otherwise."""
     return float(getattr(augmentation, "longest", 1.0))
-
-
-def wave_of(utterance: Utterance) -> np.ndarray:
-    """The samples of one utterance; an error names the manifest line as well as the file."""
-    try:
-        return read_wave(utterance.path, start=utterance.start, seconds=utterance.seconds)
-    except DataError as error:
-        raise DataError(f"{utterance.where}: {error}" if utterance.where else str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -136,7 +129,7 @@ def _write_cache(values: Path, index: Path, utterances: Sequence[Utterance], fro
     try:
         with temporary.open("wb") as file:
             for utterance in tqdm(utterances, desc="features", unit="utt", disable=None, leave=False):
-                features = frontend(wave_of(utterance))
+                features = frontend(read_utterance(utterance))
                 file.write(np.ascontiguousarray(features, np.float32).tobytes())
                 starts.append(starts[-1] + len(features))
         os.replace(temporary, values)
@@ -190,9 +183,7 @@ class Plan:
         return batches
 
 
-def plan_batches(
-    frames: Sequence[int], batch_size: int, buckets: int, *, shuffle: bool = False, seed: int = 0
-) -> Plan:
+def plan_batches(frames: Sequence[int], batch_size: int, buckets: int, *, shuffle: bool = False, seed: int = 0) -> Plan:
     """Divides utterances into at most ``buckets`` groups of like length, so that as little as possible is padded.
 
     Args:
@@ -296,7 +287,7 @@ def infeasible(labels: Sequence[Sequence[int]], steps: Sequence[int]) -> list[in
     return [
         index
         for index, (label, available) in enumerate(zip(labels, steps, strict=True))
-        if available < len(label) + sum(a == b for a, b in zip(label[:-1], label[1:], strict=True))
+        if available < len(label) + sum(left == right for left, right in itertools.pairwise(label))
     ]
 
 

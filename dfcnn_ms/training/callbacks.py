@@ -190,9 +190,7 @@ class Progress(Callback):
         """Opens the bar (a terminal only)."""
         arguments = run_context.original_args()
         title = f"epoch {arguments.cur_epoch_num}/{self.epochs}"
-        self.bar = tqdm(
-            total=arguments.batch_num * self.batch_size, desc=title, unit="utt", disable=None, leave=False
-        )
+        self.bar = tqdm(total=arguments.batch_num * self.batch_size, desc=title, unit="utt", disable=None, leave=False)
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Moves the bar."""

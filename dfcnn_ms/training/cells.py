@@ -43,9 +43,7 @@ class WithLossCell(nn.Cell):
         self._backbone.set_train(training)
         return logits
 
-    def construct(
-        self, features: Tensor, labels: Tensor, feature_lengths: Tensor, label_lengths: Tensor
-    ) -> Tensor:
+    def construct(self, features: Tensor, labels: Tensor, feature_lengths: Tensor, label_lengths: Tensor) -> Tensor:
         logits = self._backbone(features, feature_lengths)
         steps = self._backbone.output_lengths(feature_lengths)
         return self._loss_fn(logits, steps, labels, label_lengths)
@@ -66,9 +64,7 @@ class TrainStep(nn.TrainOneStepCell):
         (loss (), gradient norm before clipping (), whether the step was applied ()).
     """
 
-    def __init__(
-        self, network: nn.Cell, optimizer: nn.Optimizer, clip_norm: float = 0.0, scaler: Any = None
-    ) -> None:
+    def __init__(self, network: nn.Cell, optimizer: nn.Optimizer, clip_norm: float = 0.0, scaler: Any = None) -> None:
         super().__init__(network, optimizer)
         self.clip_norm = clip_norm
         self.scaler = scaler

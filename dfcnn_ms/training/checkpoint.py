@@ -86,10 +86,16 @@ class Checkpoint:
     parameters: Mapping[str, Parameter]
 
     def load_into(self, network: nn.Cell) -> None:
-        """Puts the weights into ``network``; every one of its parameters must be there."""
-        missing, _ = ms.load_param_into_net(network, dict(self.parameters), strict_load=False)
-        if missing:
-            raise CheckpointError(f"the checkpoint lacks {len(missing)} parameters of the network, first {missing[0]}")
+        """Puts the weights into ``network``; each of its parameters must be there, in its shape."""
+        for name, parameter in network.parameters_dict().items():
+            stored = self.parameters.get(name)
+            if stored is None or stored.shape != parameter.shape:
+                got = "nothing" if stored is None else f"shape {stored.shape}"
+                raise CheckpointError(
+                    f"the checkpoint does not fit the network: {name} wants shape {parameter.shape}, got {got}; "
+                    "load it with the configuration that it was trained with"
+                )
+        ms.load_param_into_net(network, dict(self.parameters))
 
 
 def save(path: str | Path, network: nn.Cell, meta: Meta) -> None:

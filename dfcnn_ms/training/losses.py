@@ -75,7 +75,8 @@ class CTCLoss(nn.Cell):
         label_lengths = label_lengths.astype(ms.int32)
         labels = labels.astype(ms.int32)
         feasible = self.feasible(logits, logit_lengths, labels, label_lengths)
-        # The operator crashes on lengths out of range and answers inf where there is no path: such rows get a harmless label.
+        # The operator crashes on lengths out of range and answers inf where there is no path: such rows get an
+        # empty label, whose loss is finite.
         computable = ops.logical_and(feasible, logit_lengths > 0)
         steps = ops.where(computable, logit_lengths, logits.shape[1])
         targets = ops.where(computable, label_lengths, 0)

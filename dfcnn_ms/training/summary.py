@@ -29,7 +29,12 @@ class Summary(Callback):
     """
 
     def __init__(
-        self, folder: Path, history: History, optimizer: nn.Optimizer, every: int, about: dict[str, str | int | float]
+        self,
+        folder: Path,
+        history: History,
+        optimizer: nn.Optimizer,
+        every: int,
+        about: dict[str, str | int | float],
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -80,7 +85,9 @@ class Summary(Callback):
             figures = {"dev/syllable_error_rate": TARGET, "epoch/train_loss": "train_loss"}
             last = self.history.last
             _add_scalars(
-                record, arguments.cur_step_num, {tag: last[key] for tag, key in figures.items() if key in last}
+                record,
+                arguments.cur_step_num,
+                {tag: last[key] for tag, key in figures.items() if key in last},
             )
 
     def _lineage(self, steps: int) -> lineage_pb2.TrainLineage:

@@ -1,0 +1,146 @@
+"""The worst sentences one by one: what was said over what was heard, the picture, and the sound."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
+from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.reporting.markup import SPACE, Html, section, tag
+from dfcnn_ms.reporting.results import Pair, Result, kind_of, many, written
+
+if TYPE_CHECKING:
+    from dfcnn_ms.recognizer import Recognizer
+
+#: sentences that can be looked at and listened to, and the bytes of sound that all of them may take
+SENTENCES = 20
+SOUND_BYTES = 4_500_000
+#: sentences that are shown when none has an error
+EXAMPLES = 3
+#: columns of the widest picture; longer sentences are thinned out
+PICTURE_FRAMES = 2000
+#: least width of a picture; narrower screens scroll
+PIXELS_PER_SECOND = 170
+#: names that would stand closer than this take turns on two lines
+CROWDED_PIXELS = 34
+
+KINDS = {"S": "substituted", "D": "deleted", "I": "inserted"}
+
+
+def worst(results: Sequence[Result]) -> list[Result]:
+    """The sentences with most errors, worst first; a few of the others where none has an error."""
+    order = sorted(results, key=lambda result: (-result.edits.total, -result.edits.rate))
+    return [result for result in order[:SENTENCES] if result.edits.total] or order[:EXAMPLES]
+
+
+def sentences(recognizer: Recognizer, results: Sequence[Result]) -> Html:
+    """The chapter."""
+    shown, left, cards = worst(results), SOUND_BYTES, []
+    for result in shown:
+        wave = _wave(result.utterance)
+        fits = 2 * len(wave) <= left
+        left -= 2 * len(wave) if fits else 0
+        cards.append(_card(recognizer, result, wave, fits=fits))
+    return section("Sentences to listen to", *cards, note=_note(results, len(shown)))
+
+
+def _note(results: Sequence[Result], shown: int) -> str:
+    wrong = sum(result.edits.total > 0 for result in results)
+    if not wrong:
+        return "No sentence has an error; these are examples."
+    note = "What was said over what was heard; S is substituted, D deleted, I inserted."
+    if wrong > shown:
+        note += f" These are the worst {shown} of {wrong:,}; python -m dfcnn_ms.eval prints them all."
+    return note
+
+
+def _wave(utterance: Utterance) -> np.ndarray:
+    return read_wave(utterance.path, start=utterance.start, seconds=utterance.seconds)
+
+
+def _card(recognizer: Recognizer, result: Result, wave: np.ndarray, *, fits: bool) -> Html:
+    """One sentence with everything that there is to see and to hear of it."""
+    features = recognizer.frontend(wave)
+    seconds = len(wave) / SAMPLE_RATE
+    image = _data("image/png", picture(features))
+    sound = tag(
+        "div",
+        tag("img", src=image, alt="the features that the network received"),
+        tag("div", class_="cursor"),
+        tag("ol", *_moments(recognizer, result, features, seconds), class_="at", aria_hidden="true"),
+        class_="sound",
+        style=f"min-width:{seconds * PIXELS_PER_SECOND:.0f}px",
+    )
+    pieces = [_header(result, seconds), alignment(result.pairs), tag("div", sound, class_="scroll")]
+    return tag("article", *pieces, _player(wave, fits=fits))
+
+
+def _header(result: Result, seconds: float) -> Html:
+    utterance, counts = result.utterance, result.edits
+    words = [utterance.speaker, f"{seconds:.1f}{SPACE}s"]
+    words.append(f"{many(counts.total, 'error')} in {many(counts.reference_length, 'syllable')}")
+    pieces = [tag("h3", utterance.id), tag("p", ", ".join(filter(None, words)), class_="meta")]
+    if utterance.text:
+        pieces.append(tag("p", utterance.text, class_="meta", lang="zh"))
+    return tag("header", *pieces)
+
+
+def alignment(pairs: Sequence[Pair]) -> Html:
+    """Said over heard, an error framed and marked with its letter."""
+    names = tag("li", tag("span", "said"), tag("span", "heard"), class_="name", aria_hidden="true")
+    return tag("ol", names, *map(_pair, pairs), class_="pairs")
+
+
+def _pair(pair: Pair) -> Html:
+    kind = kind_of(pair)
+    if not kind:
+        return tag("li", *map(written, pair))
+    mark = tag("span", kind, class_="mark", title=KINDS[kind])
+    return tag("li", written(pair[0]), tag("span", written(pair[1]), class_="wrong"), mark, class_=kind)
+
+
+def _moments(recognizer: Recognizer, result: Result, features: np.ndarray, seconds: float) -> Iterator[Html]:
+    """What was heard, where it was heard; nothing if the network, asked again, hears something else."""
+    transcript = recognizer.read([features])[0]
+    if transcript.syllables != result.syllables:
+        return
+    kinds = [kind_of(pair) for pair in result.pairs if pair[1] is not None]
+    moments = zip(transcript.syllables, transcript.seconds, kinds, strict=True)
+    previous, low = -math.inf, False
+    for syllable, second, kind in moments:
+        low = not low and (second - previous) * PIXELS_PER_SECOND < CROWDED_PIXELS
+        previous = second
+        place = f"left:{100 * min(second / seconds, 1):.2f}%"
+        yield tag("li", written(syllable), class_=f"{kind} low" if low else kind, style=place)
+
+
+def picture(features: np.ndarray) -> bytes:
+    """Features (T, F) as a PNG of T x F pixels: time to the right, low bins at the bottom."""
+    from matplotlib.image import imsave
+
+    image = features[:: math.ceil(len(features) / PICTURE_FRAMES)].T  # (T, F) -> (F, T)
+    low, high = np.percentile(image, (1, 99.8))
+    file = io.BytesIO()
+    colours = {"cmap": "magma", "vmin": low, "vmax": max(high, low + 1e-6)}
+    # Without the name of the software the bytes do not depend on its version's number.
+    imsave(file, image, origin="lower", format="png", metadata={"Software": ""}, **colours)
+    return file.getvalue()
+
+
+def _player(wave: np.ndarray, *, fits: bool) -> Html:
+    if not fits:
+        return tag("p", "Left out: the page holds no more sound than this.", class_="meta")
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(wave, -1, 1), SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    return tag("audio", controls="", preload="metadata", src=_data("audio/wav", file.getvalue()))
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

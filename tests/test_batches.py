@@ -1,0 +1,186 @@
+"""Batches: each utterance once per epoch, in fixed shapes, the same for the same seed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfcnn_ms.audio.augment import Gain, SpecAugment, Speed, TimeStretch
+from dfcnn_ms.audio.features import LogMel
+from dfcnn_ms.audio.frontend import Frontend
+from dfcnn_ms.audio.wave import write_wave
+from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
+from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.training.batches import (
+    FILLER,
+    BatchSource,
+    FeatureCache,
+    infeasible,
+    least_padding,
+    open_corpus,
+    plan_batches,
+)
+
+FRONTEND = Frontend(LogMel(n_mels=20))
+
+
+@pytest.fixture
+def utterances(tmp_path: Path) -> list[Utterance]:
+    """Eleven utterances of noise of different lengths, with as many labels as their number modulo 4."""
+    rng = np.random.default_rng(0)
+    made = []
+    for index in range(11):
+        seconds = 0.3 + 0.1 * index
+        write_wave(tmp_path / f"{index}.wav", 0.1 * rng.standard_normal(round(seconds * 16_000)).astype(np.float32))
+        made.append(Utterance(f"u{index}", f"{index}.wav", seconds, ("yi1",) * (index % 4)))
+    write_manifest(tmp_path / "m.jsonl", made)
+    return read_manifest(tmp_path / "m.jsonl")
+
+
+def source(utterances: list[Utterance], batch_size: int = 3, buckets: int = 2, **options) -> BatchSource:
+    corpus = open_corpus(utterances, [[2] * len(u.pinyin) for u in utterances], FRONTEND, **options)
+    frames = [corpus.frames(index) for index in range(len(corpus))]
+    return BatchSource(corpus, plan_batches(frames, batch_size, buckets, shuffle=True, seed=5))
+
+
+@given(
+    st.lists(st.integers(1, 400), min_size=1, max_size=60),
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.integers(0, 3),
+)
+@settings(deadline=None)
+def test_every_utterance_is_in_exactly_one_batch_and_fits(frames, batch_size, buckets, epoch):
+    plan = plan_batches(frames, batch_size, buckets, shuffle=True, seed=1)
+    batches = plan(epoch)
+    assert Counter(index for batch in batches for index in batch.indices) == Counter(range(len(frames)))
+    assert all(frames[index] <= batch.frames for batch in batches for index in batch.indices)
+    assert len({batch.frames for batch in batches}) <= buckets
+    assert len(batches) == len(plan)
+
+
+def test_order_depends_on_seed_and_epoch_and_nothing_else():
+    frames = list(np.random.default_rng(0).integers(10, 300, 50))
+    plan = plan_batches(frames, 4, 3, shuffle=True, seed=1)
+    assert plan(2) == plan(2) == plan_batches(frames, 4, 3, shuffle=True, seed=1)(2)
+    assert plan(2) != plan(3)
+    assert plan(2) != plan_batches(frames, 4, 3, shuffle=True, seed=2)(2)
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=25), st.integers(1, 5))
+@settings(deadline=None)
+def test_shapes_pad_as_little_as_any_choice_of_shapes(lengths, buckets):
+    def padded(shapes: tuple[int, ...]) -> int:
+        return sum(min(shape for shape in shapes if shape >= length) for length in lengths)
+
+    values = sorted(set(lengths))
+    best = min(
+        padded((*chosen, values[-1]))
+        for count in range(buckets)
+        for chosen in itertools.combinations(values[:-1], count)
+    )
+    shapes = least_padding(lengths, buckets)
+    assert len(shapes) <= buckets
+    assert padded(tuple(shapes)) == best
+
+
+def test_arrays_hold_the_utterances_and_silence_and_fillers(utterances):
+    batches = source(utterances)
+    for batch in batches.plan(0):
+        features, labels, lengths, label_lengths = batches.arrays(batch)
+        assert features.shape == (3, 1, batch.frames, 20)
+        assert labels.shape == (3, 3)
+        assert features.dtype == np.float32
+        assert labels.dtype == lengths.dtype == label_lengths.dtype == np.int32
+        for row, index in enumerate(batch.indices):
+            alone = batches.corpus.features(index)
+            assert lengths[row] == len(alone)
+            np.testing.assert_array_equal(features[row, 0, : len(alone)], alone)
+            assert not features[row, 0, len(alone) :].any()
+            assert label_lengths[row] == len(utterances[index].pinyin)
+        assert (label_lengths[len(batch.indices) :] == FILLER).all()
+
+
+def test_the_dataset_yields_the_plan_of_each_epoch_in_its_order(utterances):
+    batches = source(utterances)
+    iterator = batches.dataset().create_tuple_iterator(num_epochs=2, output_numpy=True)
+    for epoch in range(2):
+        got = [lengths for _, _, lengths, _ in iterator]
+        wanted = [batches.arrays(batch, epoch)[2] for batch in batches.plan(epoch)]
+        assert len(got) == len(wanted) == len(batches)
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_augmentation_depends_on_seed_epoch_and_utterance_only(utterances):
+    options = {"augment_wave": (Gain(-20, 0),), "augment_features": (TimeStretch(0.8, 1.2), SpecAugment())}
+    first, second = (source(utterances, seed=3, **options).corpus for _ in range(2))
+    backwards = {index: second.features(index, epoch=1) for index in reversed(range(len(second)))}
+    for index in range(len(first)):
+        np.testing.assert_array_equal(first.features(index, epoch=1), backwards[index])
+    assert not np.array_equal(first.features(10, epoch=1), first.features(10, epoch=2))
+    assert not np.array_equal(first.features(10, epoch=1), source(utterances, seed=4, **options).corpus.features(10, 1))
+
+
+def test_no_augmentation_outgrows_the_frames_planned_for_it(utterances):
+    corpus = source(utterances, augment_wave=(Speed((0.8, 1.25)),), augment_features=(TimeStretch(0.7, 1.4),)).corpus
+    for index, epoch in itertools.product(range(len(corpus)), range(40)):
+        assert len(corpus.features(index, epoch)) <= corpus.frames(index)
+
+
+def test_cached_features_are_those_computed_and_are_read_not_computed(utterances, tmp_path, monkeypatch):
+    plain = source(utterances).corpus
+    cached = source(utterances, cache=tmp_path / "cache").corpus
+    for index in range(len(utterances)):
+        np.testing.assert_array_equal(cached.features(index), plain.features(index))
+    monkeypatch.setattr("dfcnn_ms.training.batches._write_cache", lambda *_: pytest.fail("computed again"))
+    again = source(utterances, cache=tmp_path / "cache").corpus
+    np.testing.assert_array_equal(again.features(3), plain.features(3))
+
+
+def test_a_changed_file_is_not_served_from_the_cache(utterances, tmp_path):
+    FeatureCache.open(tmp_path / "cache", utterances, FRONTEND)
+    path = utterances[4].path
+    write_wave(path, np.zeros(16_000, np.float32))
+    os.utime(path, ns=(1, 1))
+    fresh = FeatureCache.open(tmp_path / "cache", utterances, FRONTEND)
+    assert not fresh[4].any()
+
+
+def test_a_cached_picture_can_be_changed_without_changing_the_cache(utterances, tmp_path):
+    cache = FeatureCache.open(tmp_path / "cache", utterances, FRONTEND)
+    cache[2][:] = 7
+    assert not (cache[2] == 7).all()
+
+
+def test_cache_and_wave_augmentation_exclude_each_other(utterances, tmp_path):
+    with pytest.raises(ConfigError, match=r"data\.cache and augment\.wave exclude each other"):
+        source(utterances, cache=tmp_path, augment_wave=(Gain(),))
+
+
+@given(st.lists(st.integers(1, 3), max_size=6), st.integers(0, 12))
+@settings(deadline=None)
+def test_infeasible_is_what_no_path_can_spell(label, steps):
+    # Oracle: the shortest path writes each label once and a blank between equal neighbours.
+    shortest = list(label[:1])
+    for left, right in itertools.pairwise(label):
+        shortest += [0, right] if left == right else [right]
+    assert infeasible([label], [steps]) == ([0] if len(shortest) > steps else [])
+
+
+def test_missing_audio_names_line_and_file(utterances):
+    utterances[6].path.unlink()
+    batches = source(utterances)
+    with pytest.raises(DataError, match=r"m\.jsonl:7: .*6\.wav: no such file"):
+        batches.corpus.features(6)
+
+
+def test_no_utterances_is_an_error():
+    with pytest.raises(DataError, match="the manifest is empty"):
+        plan_batches([], 4, 2)

@@ -1,0 +1,182 @@
+"""Every command as a stranger uses it: help, wrong files, wrong flags; one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfcnn_ms import cli
+from dfcnn_ms.audio.wave import write_wave
+from dfcnn_ms.config import load_config
+from dfcnn_ms.models import build
+from dfcnn_ms.text.vocabulary import Vocabulary
+from dfcnn_ms.training import checkpoint
+
+COMMANDS = ("train", "eval", "transcribe", "plot", "prepare", "demo")
+
+
+def run(capsys, monkeypatch, command: str, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command, run in this process as `python -m` would."""
+    module = importlib.import_module(f"dfcnn_ms.{command}")
+    monkeypatch.setattr(sys, "argv", [command, *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.run(lambda _: module.main(list(arguments)))
+    captured = capsys.readouterr()
+    return int(left.value.code or 0), captured.out, captured.err
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder to stand in, with one good file of each sort and some bad ones."""
+    monkeypatch.chdir(tmp_path)
+    wave = 0.1 * np.sin(np.arange(16_000) / 10).astype(np.float32)
+    write_wave("good.wav", wave)
+    Path("text.wav").write_text("this is text\n")
+    Path("empty.wav").touch()
+    Path("cut.wav").write_bytes(Path("good.wav").read_bytes()[:9000])
+    Path("a_folder").mkdir()
+    Path("empty.jsonl").touch()
+    Path("gone.jsonl").write_text('{"id": "a", "audio": "gone.wav", "seconds": 1, "pinyin": "yi1"}\n')
+    Path("good.jsonl").write_text('{"id": "a", "audio": "good.wav", "seconds": 1, "pinyin": "yi1"}\n')
+    config = load_config("digits", ["model.hidden=[4]", "data.test=never.jsonl"])
+    vocabulary = Vocabulary(("yi1",))
+    network = build(config.model, num_bins=40, num_units=len(vocabulary))
+    checkpoint.save("good.ckpt", network, checkpoint.Meta(config, vocabulary, manifests={"test": "/never.jsonl"}))
+    Path("cut.ckpt").write_bytes(Path("good.ckpt").read_bytes()[:5000])
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_an_example_and_costs_no_mindspore(command):
+    code = (
+        "import sys, dfcnn_ms.{0} as c\n"
+        "try: c.main(['--help'])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "assert 'mindspore' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code.format(command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().splitlines()[-1].strip().startswith(f"python -m dfcnn_ms.{command}")
+
+
+TRAIN = ("train", "data.train=good.jsonl", "data.dev=good.jsonl")
+BAD = {
+    "no config": (("train", "--config", "nowhere.yaml"), "nowhere.yaml: no such configuration"),
+    "a folder as config": (("train", "--config", "a_folder"), "a_folder: is a directory"),
+    "misspelt key": (("train", "train.epoch=3"), "did you mean 'epochs'?"),
+    "wrong type": (("train", "train.epochs=many"), "train.epochs: got 'many', wanted a whole number"),
+    "unknown flag": (("train", "--devise", "CPU"), "see python -m dfcnn_ms.train --help"),
+    "unknown device": (("train", "--device_target", "TPU"), "invalid choice: 'TPU'"),
+    "no gpu": ((*TRAIN, "--device_target", "GPU"), "go on with --device_target CPU"),
+    "no ascend": ((*TRAIN, "--device_target", "Ascend"), "go on with --device_target CPU"),
+    "empty manifest": ((*TRAIN, "data.train=empty.jsonl"), "empty.jsonl: the manifest is empty"),
+    "missing manifest, no recipe": (
+        ("train", "data.train=no.jsonl", "data.recipe=null"),
+        "no.jsonl: no such manifest",
+    ),
+    "unknown recipe": (("train", "data.train=x/no.jsonl", "data.recipe.corpus=foo"), "unknown corpus 'foo'"),
+    "manifest with a missing file": ((*TRAIN, "data.train=gone.jsonl"), "gone.jsonl:1: audio file"),
+    "ckpt is a folder": (("train", "--ckpt", "a_folder.ckpt/x"), "wanted a name that ends in .ckpt"),
+    "ckpt in no folder": (("train", "--ckpt", "nowhere/x.ckpt"), "the folder nowhere does not exist"),
+    "too few bins": ((*TRAIN, "features.n_mels=3"), "pool less over frequency"),
+    "eval: no checkpoint": (("eval", "--ckpt", "no.ckpt"), "no.ckpt: no such checkpoint"),
+    "eval: truncated": (("eval", "--ckpt", "cut.ckpt"), "cut.ckpt: cannot be read"),
+    "eval: folder": (("eval", "--ckpt", "a_folder"), "a_folder: is a directory"),
+    "eval: forgotten test set": (
+        ("eval", "--ckpt", "good.ckpt"),
+        "the test set it remembers, /never.jsonl, is not",
+    ),
+    "eval: empty manifest": (
+        ("eval", "--ckpt", "good.ckpt", "--manifest", "empty.jsonl"),
+        "the manifest is empty",
+    ),
+    "eval: missing file": (
+        ("eval", "--ckpt", "good.ckpt", "--manifest", "gone.jsonl"),
+        "gone.jsonl:1: audio file",
+    ),
+    "eval: json into a folder": (
+        ("eval", "--ckpt", "good.ckpt", "--json", "a_folder"),
+        "a_folder: is a directory",
+    ),
+    "transcribe: no file": (
+        ("transcribe", "--ckpt", "good.ckpt"),
+        "the following arguments are required: FILE",
+    ),
+    "transcribe: missing": (("transcribe", "--ckpt", "good.ckpt", "no.wav"), "no.wav: no such file"),
+    "transcribe: text": (("transcribe", "--ckpt", "good.ckpt", "text.wav"), "text.wav: not an audio file"),
+    "transcribe: empty": (("transcribe", "--ckpt", "good.ckpt", "empty.wav"), "empty.wav: empty file"),
+    "transcribe: cut": (("transcribe", "--ckpt", "good.ckpt", "good.wav", "cut.wav"), "cut.wav: truncated"),
+    "transcribe: folder": (("transcribe", "--ckpt", "good.ckpt", "a_folder"), "a_folder: is a directory"),
+    "plot: nothing": (("plot",), "give either one sound file or --batch"),
+    "plot: both": (("plot", "good.wav", "--batch"), "give either one sound file or --batch"),
+    "plot: nowhere": (("plot", "good.wav", "--out", "nowhere/p.png"), "file in a folder that exists"),
+    "plot: no such format": (("plot", "good.wav", "--out", "p.xyz"), "wanted a .png, .svg, .pdf file"),
+    "prepare: unknown": (("prepare", "thchs31", "--out", "x"), "invalid choice: 'thchs31'"),
+    "demo: misspelt key": (("demo", "train.epoch=3"), "did you mean 'epochs'?"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_sentence_and_exit_code_2(folder, capsys, monkeypatch, name):
+    (command, *arguments), sentence = BAD[name]
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    code, _, err = run(capsys, monkeypatch, command, *arguments)
+    assert code == cli.USER_ERROR
+    assert sentence in err
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1, err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    def broken(_: list[str] | None) -> None:
+        raise ZeroDivisionError("ours")
+
+    with pytest.raises(ZeroDivisionError):
+        cli.run(broken)
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_everything_it_promises(tmp_path):
+    small = [
+        "data.recipe.train=24",
+        "data.recipe.dev=8",
+        "data.recipe.test=8",
+        "train.epochs=1",
+        "train.buckets=1",
+    ]
+    done = subprocess.run([sys.executable, "-m", "dfcnn_ms.demo", *small], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in ("dfcnn.ckpt", "report.html", "spectrogram.png", "summary/digits/metrics.jsonl"):
+        assert (tmp_path / name).stat().st_size > 0
+    assert done.stdout.count("  said ") >= 3
+    assert "syllable error rate" in done.stdout
+    assert "mindinsight start --summary-base-dir summary" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_transcript_of_a_command_is_one_tab_separated_line(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "dfcnn_ms.transcribe", "--ckpt", "good.ckpt", "good.wav"],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.startswith("good.wav\t")
+
+
+def test_figures_are_json(tmp_path):
+    from dfcnn_ms.corpora.manifest import Utterance
+    from dfcnn_ms.eval import Heard, figures
+
+    heard = [Heard(Utterance("a", "a.wav", 1.0, ("yi1", "er4")), ("yi1", "er4", "san1"))]
+    assert json.loads(json.dumps(figures(heard))) == {
+        "syllable_error_rate": 0.5, "edits": 1, "substitutions": 0, "deletions": 0, "insertions": 1,
+        "reference_length": 2, "utterances": 1,
+    }  # fmt: skip
