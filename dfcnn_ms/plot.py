@@ -10,7 +10,7 @@ from dfcnn_ms import cli
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.config import DEFAULT_CONFIG, Config, load_config
-from dfcnn_ms.corpora.manifest import check_audio, read_manifest
+from dfcnn_ms.corpora.manifest import check_audio, read_manifest, read_utterance
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.reporting.plots import Picture, draw
 from dfcnn_ms.text.vocabulary import Vocabulary
@@ -18,7 +18,7 @@ from dfcnn_ms.text.vocabulary import Vocabulary
 EXAMPLE = "python -m dfcnn_ms.plot --ckpt dfcnn.ckpt a.wav --out a.png"
 
 #: utterances of a batch that fit on one picture
-ROWS = 6
+ROWS = 4
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -75,7 +75,7 @@ def heard_picture(path: str, ckpt: Path, device_target: str, label: str) -> Pict
 
 
 def batch_pictures(config: Config, index: int) -> list[Picture]:
-    """The first utterances of one training batch, exactly as they enter the network in the first epoch."""
+    """The first utterances of one training batch: as recorded, and as they enter the network in the first epoch."""
     from dfcnn_ms.training.batches import BatchSource, open_corpus, plan_batches
 
     utterances = read_manifest(config.data.train)
@@ -97,7 +97,13 @@ def batch_pictures(config: Config, index: int) -> list[Picture]:
     features, _, lengths, _ = BatchSource(corpus, plan).arrays(batch)
     hop_ms = corpus.frontend.features.hop_ms
     return [
-        Picture(utterances[number].id, np.asarray(row[0, :length]), hop_ms, None, utterances[number].pinyin)
+        Picture(
+            utterances[number].id,
+            np.asarray(row[0, :length]),
+            hop_ms,
+            read_utterance(utterances[number]),
+            utterances[number].pinyin,
+        )
         for number, row, length in zip(batch.indices[:ROWS], features, lengths, strict=False)
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import mindspore as ms
@@ -108,7 +109,7 @@ def test_eval_finds_its_test_set_from_another_folder_and_its_figures_add_up(
 @pytest.mark.slow
 def test_eval_says_which_syllable_the_network_cannot_write(trained, corpus, tmp_path):
     utterances = read_manifest(corpus / "test.jsonl")
-    foreign = [*utterances[:2], utterances[2].__class__(**(vars(utterances[2]) | {"pinyin": ("ni3",)}))]
+    foreign = [*utterances[:2], replace(utterances[2], pinyin=("ni3",))]
     write_manifest(tmp_path / "foreign.jsonl", foreign)
     arguments = ["--ckpt", str(trained / "dfcnn.ckpt"), "--manifest", str(tmp_path / "foreign.jsonl")]
     with pytest.raises(DataError, match=r"foreign\.jsonl:3: unit 'ni3'"):
@@ -179,6 +180,17 @@ def test_nan_stops_training_with_step_and_utterances_and_harms_no_weight(corpus,
     config = load_config("digits", overrides(corpus, "train.rate=1e30", "train.clip_norm=0", "train.optimizer=sgd"))
     with pytest.raises(DfcnnError, match=r"step \d+ \(epoch \d\): .*not finite.*digits-train-\d+"):
         trainer.train(config, device_target="CPU", run=tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_sound_file_that_breaks_while_training_is_named_with_its_line(corpus, tmp_path):
+    utterances = read_manifest(corpus / "train.jsonl")
+    broken = tmp_path / "broken.flac"
+    broken.write_bytes(utterances[4].path.read_bytes()[:3000])
+    write_manifest(tmp_path / "train.jsonl", [*utterances[:4], replace(utterances[4], audio=str(broken))])
+    changes = ["data.cache=false", f"data.train={tmp_path / 'train.jsonl'}"]
+    with pytest.raises(DataError, match=r"train\.jsonl:5: .*broken\.flac: .*truncated"):
+        trainer.train(load_config("digits", overrides(corpus, *changes)), device_target="CPU", run=tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def toneless(syllable: str) -> str:
 
 
 def _parts(results: Sequence[Result], pairs: Counter[Pair]) -> list[Html]:
-    """Rates with and without tones, and how often each part is wrong; nothing if the units are no syllables."""
+    """Rates with and without tones, and how often each part is wrong; nothing if units are no syllables."""
     if not all(parts(said) for said, _ in pairs if said):
         return []
     whole = Counter({pair: count for pair, count in pairs.items() if None not in pair})
@@ -104,11 +104,11 @@ def _drawing(pairs: Counter[Pair], units: Sequence[str | None]) -> Html:
     side = MARGIN + CELL * len(units)
     strongest = max(count for pair, count in pairs.items() if pair[0] != pair[1])
     shapes = [name for index, unit in enumerate(units) for name in _names(unit or NOTHING, index)]
-    for row, said in enumerate(units):
-        for column, heard in enumerate(units):
-            if count := pairs[said, heard]:
-                shade = 1.0 if said == heard else math.sqrt(count / strongest)
-                shapes += _cell((said, heard), (row, column), count, shade, figure=len(units) <= MATRIX_FIGURES)
+    places = {unit: index for index, unit in enumerate(units)}
+    for pair in sorted(pairs, key=lambda pair: [places[unit] for unit in pair]):
+        shade = 1.0 if pair[0] == pair[1] else math.sqrt(pairs[pair] / strongest)
+        row, column = (places[unit] for unit in pair)
+        shapes += _cell(pair, row, column, pairs[pair], shade, figure=len(units) <= MATRIX_FIGURES)
     return tag(
         "svg",
         *shapes,
@@ -120,14 +120,14 @@ def _drawing(pairs: Counter[Pair], units: Sequence[str | None]) -> Html:
     )
 
 
-def _cell(pair: Pair, place: tuple[int, int], count: int, shade: float, *, figure: bool) -> Iterator[Html]:
-    """A square at (row, column), the darker the more often; with the number in it where there is room."""
-    said, heard = pair
-    y, x = (MARGIN + CELL * position for position in place)
+def _cell(pair: Pair, row: int, column: int, count: int, shade: float, *, figure: bool) -> Iterator[Html]:
+    """A square, the darker the more often, with the number in it where there is room."""
+    x, y = MARGIN + CELL * column, MARGIN + CELL * row
+    said, heard = (unit or NOTHING for unit in pair)
     kind = "hit" if said == heard else "wrong"
     yield tag(
         "rect",
-        tag("title", f"{said or NOTHING} heard as {heard or NOTHING}: {count:,}"),
+        tag("title", f"{said} heard as {heard}: {count:,}"),
         class_=kind,
         x=f"{x + 1}",
         y=f"{y + 1}",
@@ -137,7 +137,7 @@ def _cell(pair: Pair, place: tuple[int, int], count: int, shade: float, *, figur
         fill_opacity=f"{shade:.2f}",
     )
     if figure:
-        ink = "strong" if kind == "wrong" and shade > 0.6 else "count"
+        ink = "strong" if kind == "wrong" and shade > 0.8 else "count"
         yield _text(f"{count}", x + CELL / 2, y + CELL / 2 + 3, class_=ink, text_anchor="middle", font_size="8.5")
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dfcnn_ms.training.checkpoint import Meta
 
 #: rows of the tables by speaker and by length
-SPEAKERS, LENGTHS = 20, 10
+SPEAKERS, LENGTHS = 15, 10
 #: an interval over fewer speakers says nothing
 LEAST_SPEAKERS = 5
 
@@ -171,7 +171,7 @@ def _rates(name: str, groups: Sequence[tuple[str, Edits]]) -> Html:
 def _network(recognizer: Recognizer) -> Html:
     told = {
         "Input": _input(recognizer),
-        "Output": many(len(recognizer.vocabulary.units), "unit") + " and the blank",
+        "Output": many(len(recognizer.vocabulary.units), "unit") + ", the blank and the unknown",
     }
     if parameters := _parameters(recognizer):
         told["Parameters"] = f"{parameters:,}"

@@ -126,7 +126,7 @@ section { margin-top: clamp(2.75rem, 6vw, 4.25rem); }
 .columns {
   display: grid; gap: 2.2rem 3.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr));
 }
-h2 + .columns { margin-top: 1.2rem; }
+h2 + .columns, h2 + .list { margin-top: 1.1rem; }
 .columns > * { min-width: 0; }
 .columns h3 { margin: 0 0 .6rem; }
 .columns * + h3 { margin-top: 2.2rem; }
@@ -160,7 +160,7 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th { font-weight: 500; vertical-align: bottom; white-space: nowrap; }
 th, td { padding: .32rem .9rem .32rem 0; text-align: left; border-bottom: 1px solid var(--line); }
 th:last-child, td:last-child { padding-right: 0; }
-td.w { overflow-wrap: anywhere; } th.n, td.n { text-align: right; white-space: nowrap; }
+th.n, td.n { text-align: right; white-space: nowrap; }
 td.b { width: 30%; min-width: 4.5rem; }
 .bar div { height: .6rem; background: var(--bar); border-radius: 0 .2rem .2rem 0; }
 .unit { white-space: nowrap; }

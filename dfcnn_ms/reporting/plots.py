@@ -53,9 +53,15 @@ def _heights(picture: Picture) -> tuple[float, ...]:
 def _draw_wave(axis: Any, picture: Picture) -> None:
     assert picture.wave is not None
     axis.plot(np.arange(len(picture.wave)) / SAMPLE_RATE, picture.wave, linewidth=0.4, color="tab:blue")
-    axis.set_xlim(0, len(picture.wave) / SAMPLE_RATE)
+    axis.set_xlim(0, _end(picture))
     axis.set_ylabel("sample")
     axis.set_title(_headline(picture), loc="left", fontsize=10)
+
+
+def _end(picture: Picture) -> float:
+    """Where both time axes end, so that they stand over each other: the last frame or the last sample."""
+    samples = 0 if picture.wave is None else len(picture.wave)
+    return max(len(picture.features) * picture.hop_ms / 1000, samples / SAMPLE_RATE)
 
 
 def _headline(picture: Picture) -> str:
@@ -71,6 +77,7 @@ def _draw_features(axis: Any, picture: Picture) -> None:
         extent=(0, end, 0, picture.features.shape[1]),
         cmap="magma",
     )
+    axis.set_xlim(0, _end(picture))
     axis.set_xlabel("seconds")
     axis.set_ylabel("feature bin")
     if picture.wave is None:

@@ -70,11 +70,12 @@ def _card(recognizer: Recognizer, result: Result, wave: np.ndarray, *, fits: boo
     features = recognizer.frontend(wave)
     seconds = len(wave) / SAMPLE_RATE
     image = _data("image/png", picture(features))
+    moments = list(_moments(recognizer, result, features, seconds))
     sound = tag(
         "div",
         tag("img", src=image, alt="the features that the network received"),
         tag("div", class_="cursor"),
-        tag("ol", *_moments(recognizer, result, features, seconds), class_="at", aria_hidden="true"),
+        *([tag("ol", *moments, class_="at", aria_hidden="true")] if moments else []),
         class_="sound",
         style=f"min-width:{seconds * PIXELS_PER_SECOND:.0f}px",
     )

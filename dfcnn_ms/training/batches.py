@@ -231,11 +231,13 @@ class BatchSource:
         plan: which utterances form which batch.
         max_labels: columns of the label array, the same in every batch.
         epoch: the epoch that the next iteration will yield.
+        error: what was wrong with the data, if anything; MindSpore's loader buries it in an error of its own.
     """
 
     corpus: Corpus
     plan: Plan
     epoch: int = 0
+    error: DataError | None = None
     max_labels: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -246,8 +248,12 @@ class BatchSource:
 
     def __iter__(self) -> Iterator[Arrays]:
         epoch, self.epoch = self.epoch, self.epoch + 1
-        for batch in self.plan(epoch):
-            yield self.arrays(batch, epoch)
+        try:
+            for batch in self.plan(epoch):
+                yield self.arrays(batch, epoch)
+        except DataError as error:
+            self.error = error
+            raise
 
     def arrays(self, batch: Batch, epoch: int = 0) -> Arrays:
         """Features (B, 1, T, F), labels (B, L), feature lengths (B,), label lengths (B,) of one batch."""

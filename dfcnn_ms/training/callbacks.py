@@ -176,9 +176,10 @@ class EarlyStopping(Callback):
 class Progress(Callback):
     """A bar over the steps of an epoch, and one line for each epoch that has ended. Comes last."""
 
-    def __init__(self, history: History, epochs: int, batch_size: int) -> None:
+    def __init__(self, history: History, optimizer: nn.Optimizer, epochs: int, batch_size: int) -> None:
         super().__init__()
         self.history = history
+        self.optimizer = optimizer
         self.epochs = epochs
         self.batch_size = batch_size
 
@@ -194,9 +195,11 @@ class Progress(Callback):
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Moves the bar."""
+        if self.bar.disable:
+            return
         loss, _, _ = step_outputs(run_context)
+        self.bar.set_postfix_str(f"loss {loss:.3f}, rate {current_rate(self.optimizer):.1e}", refresh=False)
         self.bar.update(self.batch_size)
-        self.bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Says how the epoch went and how long the rest will take."""

@@ -92,12 +92,13 @@ def train(config: Config, *, device_target: str = "auto", run: Path) -> Result:
             config.name, device, len(material.train.corpus), len(material.vocabulary),
             count_parameters(network), len(material.train), len(material.train.plan.buckets),
         )  # fmt: skip
-        Model(step).train(
-            config.train.epochs,
-            material.train.dataset(),
-            callbacks=callbacks(config, material, network, step, history, run),
-            dataset_sink_mode=config.train.sink,
-        )
+        with data_errors_in_plain_words(material.train):
+            Model(step).train(
+                config.train.epochs,
+                material.train.dataset(),
+                callbacks=callbacks(config, material, network, step, history, run),
+                dataset_sink_mode=config.train.sink,
+            )
     best = min(record[TARGET] for record in history.epochs)
     return Result(run, run / "checkpoints" / "best.ckpt", best, time.monotonic() - started)
 
@@ -207,7 +208,7 @@ def callbacks(
         chosen.append(ReduceOnPlateau(history, step.optimizer.learning_rate, plateau.patience, plateau.factor))
     if settings.early_stopping:
         chosen.append(EarlyStopping(history, settings.early_stopping))
-    return [*chosen, Progress(history, settings.epochs, settings.batch_size)]
+    return [*chosen, Progress(history, step.optimizer, settings.epochs, settings.batch_size)]
 
 
 def lineage(config: Config, material: Material, network: nn.Cell) -> dict[str, Any]:
@@ -239,6 +240,17 @@ def absolute_manifests(config: Config) -> dict[str, str]:
     """Split -> manifest, so that a checkpoint finds its test set from any folder."""
     splits = {"train": config.data.train, "dev": config.data.dev, "test": config.data.test}
     return {split: str(path.absolute()) for split, path in splits.items() if path is not None}
+
+
+@contextlib.contextmanager
+def data_errors_in_plain_words(source: BatchSource) -> Iterator[None]:
+    """Raises what the loader met in the data instead of MindSpore's RuntimeError about its pipeline."""
+    try:
+        yield
+    except RuntimeError:
+        if source.error is None:
+            raise
+        raise source.error from None
 
 
 @contextlib.contextmanager

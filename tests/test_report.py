@@ -1,0 +1,403 @@
+"""The page about a test set: its figures against counts made by hand, its form, and what it does with odd input."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from matplotlib.image import imread
+
+from dfcnn_ms.audio.features import LogMel
+from dfcnn_ms.audio.frontend import Frontend
+from dfcnn_ms.audio.wave import read_wave, write_wave
+from dfcnn_ms.config import load_config
+from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.errors import DataError
+from dfcnn_ms.metrics import Edits, edits
+from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.reporting import confusions, sentences
+from dfcnn_ms.reporting.html import report
+from dfcnn_ms.reporting.markup import VOID, Html, tag
+from dfcnn_ms.text.pinyin import DIGITS
+from dfcnn_ms.text.vocabulary import Vocabulary
+
+SECONDS = 0.4
+MANIFEST = Path("corpus/test.jsonl")
+VOCABULARY = Vocabulary(tuple(sorted(DIGITS)))
+
+
+@dataclass(frozen=True)
+class Listened:
+    utterance: Utterance
+    syllables: tuple[str, ...]
+
+    @property
+    def edits(self) -> Edits:
+        return edits(self.utterance.pinyin, self.syllables)
+
+
+@dataclass
+class Acoustics:
+    """Hears `says` in everything, one syllable every third step."""
+
+    says: Sequence[str] = ()
+
+    def __call__(self, features: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        batch, _, frames, _ = features.shape
+        scores = np.full((batch, frames // 2, len(VOCABULARY)), -9.0)
+        scores[..., 0] = -1.0
+        for position, id in enumerate(VOCABULARY.encode(self.says)):
+            scores[:, 3 * position + 2, id] = 0.0
+        return scores, lengths // 2
+
+
+def recognizer(says: Sequence[str] = (), meta: Any = None) -> Recognizer:
+    return Recognizer(Acoustics(says), Frontend(LogMel(n_mels=20)), VOCABULARY, meta)
+
+
+@pytest.fixture(scope="module")
+def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("audio") / "a.wav"
+    rng = np.random.default_rng(0)
+    write_wave(path, 0.1 * rng.standard_normal(round(16_000 * SECONDS)).astype(np.float32))
+    return path
+
+
+Hear = Callable[..., Listened]
+
+
+@pytest.fixture(scope="module")
+def hear(wav: Path) -> Hear:
+    def heard(said: str, written: str, id: str = "", **rest: Any) -> Listened:
+        utterance = Utterance(id or f"{said}/{written}", str(wav), SECONDS, tuple(said.split()), **rest)
+        return Listened(utterance, tuple(written.split()))
+
+    return heard
+
+
+@dataclass
+class Page(HTMLParser):
+    """Reads a page, insists that its elements nest, and remembers what it saw."""
+
+    source: str
+    open: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    last_figure: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.feed(self.source)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, name: str, attributes: list[tuple[str, str | None]]) -> None:
+        entry = name, {key: value or "" for key, value in attributes}
+        self.seen.append(entry)
+        if name in VOID:
+            return
+        self.open.append(entry)
+        if name == "tr":
+            self.rows.append([])
+        if name in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, name: str) -> None:
+        assert self.open and self.open.pop()[0] == name, f"</{name}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        around = [name for name, _ in self.open]
+        if "style" in around or "script" in around:
+            return
+        self.words.append(data)
+        if around:
+            self.texts.append((around[-1], data))
+        if "td" in around or "th" in around:
+            self.rows[-1][-1] += data
+        # In the source the words stand before their figure.
+        if "dt" in around:
+            self.last_figure = data
+        if "dd" in around:
+            self.figures[self.last_figure] = self.figures.get(self.last_figure, "") + data
+
+    @property
+    def text(self) -> str:
+        return "".join(self.words).replace("\N{NO-BREAK SPACE}", " ")
+
+    def elements(self, name: str, class_: str = "") -> list[dict[str, str]]:
+        return [
+            attributes
+            for found, attributes in self.seen
+            if found == name and class_ in ("", *attributes.get("class", "").split())
+        ]
+
+    def figure(self, words: str) -> str:
+        return next(value for key, value in self.figures.items() if key.replace("\xa0", " ").strip() == words)
+
+    def row(self, *starts: str) -> list[str]:
+        rows = [[cell.replace("\xa0", " ") for cell in row] for row in self.rows]
+        return next(row for row in rows if row[: len(starts)] == list(starts))
+
+
+@pytest.fixture(scope="module")
+def by_hand(hear: Hear) -> Page:
+    """Seven syllables, of which one is substituted, one deleted, and to which one is added."""
+    heard = [
+        hear("ba1 er4 san1", "er4 er4 san1", speaker="Annie"),
+        hear("yi1 qi1", "yi1", speaker="Annie"),
+        hear("wu3", "wu3 wu3", speaker="boris"),
+        hear("liu4", "liu4", speaker="boris"),
+    ]
+    return Page(report(recognizer(), heard, MANIFEST))
+
+
+def test_headline_is_the_count_by_hand(by_hand: Page) -> None:
+    assert "42.86 %" in by_hand.text
+    assert "3 errors in 7 syllables" in by_hand.text
+    figures = [by_hand.figure(words) for words in ("substituted", "deleted", "inserted")]
+    assert figures == ["1", "1", "1"]
+    assert by_hand.figure("of 4 sentences without an error") == "1"
+
+
+def test_interval_is_the_one_that_eval_prints(by_hand: Page, hear: Hear) -> None:
+    from dfcnn_ms.metrics import bootstrap_interval
+
+    counts = [Edits(1, 0, 0, 3, 1), Edits(0, 1, 0, 2, 1), Edits(0, 0, 1, 1, 1), Edits(0, 0, 0, 1, 1)]
+    low, high = bootstrap_interval(counts, rng=np.random.default_rng(0))
+    assert f"95 % interval {100 * low:.2f} % to {100 * high:.2f} %" in by_hand.text
+
+
+def test_tables_are_the_counts_by_hand(by_hand: Page) -> None:
+    assert by_hand.row("Annie") == ["Annie", "2", "2", "40.00 %", ""]
+    assert by_hand.row("boris") == ["boris", "2", "1", "50.00 %", ""]
+    assert by_hand.row("1") == ["1", "2", "1", "50.00 %", ""]
+    assert by_hand.row("2") == ["2", "1", "1", "50.00 %", ""]
+    assert by_hand.row("3") == ["3", "1", "1", "33.33 %", ""]
+    assert by_hand.row("ba1", "er4") == ["ba1", "er4", "1", "1", "all parts", ""]
+    assert by_hand.row("qi1", "–")[2:4] == ["1", "1"]
+    assert by_hand.row("–", "wu3")[2:4] == ["1", ""]
+
+
+def test_parts_of_the_syllable(hear: Hear) -> None:
+    heard = [hear("ba1 da1 shi4 ma5", "ba4 ta1 shi2 ma5"), hear("ma1", "")]
+    page = Page(report(recognizer(), heard, MANIFEST))
+    assert page.row("initial") == ["initial", "1", "25.00 %", ""]
+    assert page.row("final") == ["final", "0", "0.00 %", ""]
+    assert page.row("tone") == ["tone", "2", "50.00 %", ""]
+    assert page.figure("wrong, tones counted") == "80.00\xa0%"
+    assert page.figure("wrong, tones left out") == "40.00\xa0%"
+
+
+def test_matrix_holds_every_pair(by_hand: Page) -> None:
+    titles = {data for name, data in by_hand.texts if name == "title"}
+    assert {"ba1 heard as er4: 1", "qi1 heard as –: 1", "– heard as wu3: 1", "er4 heard as er4: 1"} <= titles
+
+
+def test_many_units_have_a_table_and_no_matrix(hear: Hear) -> None:
+    syllables = [f"{base}{tone}" for base in ("ba", "ma", "da", "ta", "na", "la") for tone in "1234"]
+    assert 2 * len(syllables) <= confusions.MATRIX_UNITS
+    small = Page(report(recognizer(), [hear(" ".join(syllables), "ba1")], MANIFEST))
+    assert small.elements("svg")
+    more = [f"{base}{tone}" for base in ("bo", "mo", "po", "fo", "wo", "o", "e", "a", "ai", "ei") for tone in "1234"]
+    page = Page(report(recognizer(), [hear(" ".join(syllables + more), "ba1")], MANIFEST))
+    assert not page.elements("svg")
+    assert page.row("ba2", "–")
+
+
+def test_units_that_are_no_syllables(hear: Hear) -> None:
+    page = Page(report(recognizer(), [hear("hello wu3", "hallo wu3")], MANIFEST))
+    assert page.row("hello", "hallo") == ["hello", "hallo", "1", "1", "", ""]
+    assert "Parts of the syllable" not in page.text
+
+
+def test_nothing_is_fetched_from_anywhere(by_hand: Page) -> None:
+    assert "://" not in by_hand.source
+    assert "@import" not in by_hand.source
+    links = [value for _, attributes in by_hand.seen for key, value in attributes.items() if key in ("src", "href")]
+    assert links
+    assert all(link.startswith("data:") for link in links)
+    assert by_hand.elements("meta")[1]["content"].startswith("default-src 'none'")
+
+
+def test_what_data_says_is_text(hear: Hear) -> None:
+    evil = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+    heard = [hear("ba1", "<unk>", id=evil, speaker=evil, text=evil)]
+    meta = stored(name="digits")
+    page = Page(report(recognizer(meta=meta), heard, Path(f"{evil.replace('/', '')}.jsonl")))
+    assert len(page.elements("script")) == 1
+    assert not any(key.startswith("on") for _, attributes in page.seen for key in attributes)
+    assert page.text.count("alert(1)") >= 3
+    assert page.row("ba1", "<unk>")
+
+
+def test_no_errors_gives_examples(hear: Hear) -> None:
+    heard = [hear("ba1 er4", "ba1 er4", id=f"{number}") for number in range(5)]
+    page = Page(report(recognizer(), heard, MANIFEST))
+    assert "0.00 %" in page.text
+    assert "Which syllables" not in page.text
+    assert "No sentence has an error" in page.text
+    assert len(page.elements("article")) == sentences.EXAMPLES
+
+
+def test_empty_hypothesis(hear: Hear) -> None:
+    page = Page(report(recognizer(), [hear("ba1 er4", "")], MANIFEST))
+    assert "100.00 %" in page.text
+    assert page.figure("deleted") == "2"
+    assert len(page.elements("li", "D")) == 2
+
+
+def test_nothing_said_and_something_heard(hear: Hear) -> None:
+    page = Page(report(recognizer(), [hear("", "ba1"), hear("", "")], MANIFEST))
+    assert "∞ %" in page.text
+    assert page.figure("inserted") == "1"
+
+
+def test_nothing_at_all(hear: Hear) -> None:
+    assert "0.00 %" in Page(report(recognizer(), [hear("", "", id="silence")], MANIFEST)).text
+    with pytest.raises(DataError, match=r"test\.jsonl: a report needs at least one utterance"):
+        report(recognizer(), [], MANIFEST)
+
+
+def test_alignment_is_readable_without_colour(by_hand: Page) -> None:
+    marks = [data for name, data in by_hand.texts if name == "span" and data in ("S", "D", "I")]
+    assert sorted(marks) == ["D", "I", "S"]
+    assert [attributes["title"] for attributes in by_hand.elements("span", "mark")] == [
+        "inserted",
+        "deleted",
+        "substituted",
+    ]
+
+
+def test_worst_sentences_come_first(hear: Hear) -> None:
+    heard = [hear("ba1", "ba1"), hear("er4 er4 er4", "er4 er4"), hear("wu3", "yi1"), hear("qi1 yi1", "yi1 qi1")]
+    page = Page(report(recognizer(), heard, MANIFEST))
+    ids = [data for name, data in page.texts if name == "h3" and "/" in data]
+    assert ids == ["qi1 yi1/yi1 qi1", "wu3/yi1", "er4 er4 er4/er4 er4"]
+
+
+def test_sentences_are_limited_and_said_to_be(hear: Hear) -> None:
+    heard = [hear("ba1", "er4", id=f"{number}") for number in range(sentences.SENTENCES + 3)]
+    page = Page(report(recognizer(), heard, MANIFEST))
+    assert len(page.elements("audio")) == sentences.SENTENCES
+    assert f"the worst {sentences.SENTENCES} of {sentences.SENTENCES + 3}" in page.text
+
+
+def test_player_holds_the_sound(by_hand: Page, wav: Path) -> None:
+    sound = base64.b64decode(by_hand.elements("audio")[0]["src"].removeprefix("data:audio/wav;base64,"))
+    samples, rate = soundfile.read(io.BytesIO(sound), dtype="float32")
+    assert rate == 16_000
+    assert soundfile.info(io.BytesIO(sound)).subtype == "PCM_16"
+    assert np.abs(samples - read_wave(wav)).max() <= 1 / 32768
+
+
+def test_sound_beyond_the_limit_is_left_out(hear: Hear, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentences, "SOUND_BYTES", round(2 * 16_000 * SECONDS * 1.5))
+    page = Page(report(recognizer(), [hear("ba1", "er4", id="1"), hear("ba1", "er4", id="2")], MANIFEST))
+    assert len(page.elements("audio")) == 1
+    assert len(page.elements("article")) == 2
+    assert "no more sound" in page.text
+
+
+def test_picture_is_the_input_upright() -> None:
+    features = np.zeros((30, 12), np.float32)
+    features[:, 0] = 5.0  # the lowest bin is loud
+    pixels = imread(io.BytesIO(sentences.picture(features)))  # (F, T, RGBA)
+    assert pixels.shape[:2] == (12, 30)
+    assert pixels[-1, :, :3].min() > pixels[:-1, :, :3].max()
+
+
+def test_long_input_is_thinned_out() -> None:
+    features = np.random.default_rng(0).standard_normal((5 * sentences.PICTURE_FRAMES + 1, 4), np.float32)
+    assert imread(io.BytesIO(sentences.picture(features))).shape[1] <= sentences.PICTURE_FRAMES
+
+
+def test_constant_input_is_a_picture() -> None:
+    assert imread(io.BytesIO(sentences.picture(np.zeros((3, 4), np.float32)))).shape[:2] == (4, 3)
+
+
+def test_syllables_stand_where_they_were_heard(hear: Hear) -> None:
+    says = ["er4", "san1"]
+    page = Page(report(recognizer(says), [hear("ba1 san1", "er4 san1")], MANIFEST))
+    places = [attributes for attributes in page.elements("li") if "style" in attributes]
+    # Step 2 of 2 frames of 10 ms is at 40 ms of 400 ms, step 5 at 100 ms.
+    assert [place["style"] for place in places] == ["left:10.00%", "left:25.00%"]
+    assert places[0]["class"] == "S"
+
+
+def test_no_places_when_something_else_is_heard(hear: Hear) -> None:
+    page = Page(report(recognizer(["wu3"]), [hear("ba1 san1", "er4 san1")], MANIFEST))
+    assert not [attributes for attributes in page.elements("li") if "style" in attributes]
+
+
+def stored(name: str) -> Any:
+    return SimpleNamespace(config=load_config(name), epoch=11, step=1045, metrics={"dev_syllable_error_rate": 0.0119})
+
+
+def test_network_is_described(hear: Hear) -> None:
+    listening = recognizer(meta=stored("digits"))
+    weights = [SimpleNamespace(shape=(3, 4)), SimpleNamespace(shape=(5,))]
+    listening.acoustics.network = SimpleNamespace(trainable_params=lambda: weights)  # type: ignore[attr-defined]
+    page = Page(report(listening, [hear("ba1", "er4")], MANIFEST))
+    assert page.figure("Parameters") == "17"
+    assert page.figure("Error on dev") == "1.19\xa0%"
+    assert "epoch 11" in page.figure("Trained")
+    assert page.figure("Input").startswith("LogMel, 20 bins every 10\xa0ms")
+    assert "kind: log_mel" in page.text  # the whole configuration
+
+
+def test_many_speakers_and_lengths_are_gathered(hear: Hear) -> None:
+    heard = [hear("ba1 " * length, "", id=f"{length}", speaker=f"s{length:02d}") for length in range(1, 31)]
+    page = Page(report(recognizer(), heard, MANIFEST))
+    assert page.row("the other 15")[1] == "15"
+    assert page.row("1–3")[1] == "3"
+    assert page.row("28–30")[1] == "3"
+
+
+def test_no_speakers_no_table_of_them(hear: Hear) -> None:
+    assert "By speaker" not in Page(report(recognizer(), [hear("ba1", "er4")], MANIFEST)).text
+
+
+def test_same_input_same_page(hear: Hear) -> None:
+    heard = [hear("ba1 er4", "er4", speaker="Annie"), hear("wu3", "wu3 yi1", speaker="boris")]
+    assert report(recognizer(), heard, MANIFEST) == report(recognizer(), heard, MANIFEST)
+
+
+def test_sound_that_is_gone_is_named(tmp_path: Path) -> None:
+    utterance = Utterance("a", str(tmp_path / "gone.wav"), 1.0, ("ba1",))
+    with pytest.raises(DataError, match=r"gone\.wav: no such file"):
+        report(recognizer(), [Listened(utterance, ())], MANIFEST)
+
+
+labels = st.lists(st.sampled_from(["ba1", "ba4", "<unk>", "ma5", "&amp;", "x'\""]), max_size=5)
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(labels, labels, st.text(min_size=1), st.text()), min_size=1, max_size=4))
+def test_any_page_is_well_formed(wav: Path, found: list[tuple[list[str], list[str], str, str]]) -> None:
+    heard = [
+        Listened(Utterance(id, str(wav), SECONDS, tuple(said), speaker=name), tuple(written))
+        for said, written, id, name in found
+    ]
+    page = Page(report(recognizer(), heard, MANIFEST))
+    assert len(page.elements("article")) <= len(heard)
+    assert len(page.elements("script")) == 1
+
+
+def test_text_is_escaped_and_markup_is_not() -> None:
+    assert tag("p", "1 < 2 ", tag("b", "yes"), title='"') == '<p title="&quot;">1 &lt; 2 <b>yes</b></p>'
+    assert tag("br") == "<br>"
+    assert isinstance(tag("p"), Html)

@@ -1,0 +1,114 @@
+"""Schedules: closed forms at the first, some and the last step, warm-up, and what holds for all of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.training.schedules import SCHEDULES, Constant, Cosine, InverseTime, Plateau, Schedule, Step
+
+EPOCHS, STEPS = 8, 5
+LAST = EPOCHS * STEPS - 1
+
+fractions = st.floats(0, 3, allow_nan=False)
+positive = st.floats(0.01, 5)
+ANY_SCHEDULE = st.one_of(
+    st.builds(Constant, warmup_epochs=fractions),
+    st.builds(Cosine, warmup_epochs=fractions, final=st.floats(0, 1)),
+    st.builds(Step, warmup_epochs=fractions, every_epochs=positive, factor=st.floats(0, 1)),
+    st.builds(InverseTime, warmup_epochs=fractions, decay=st.floats(0, 10)),
+    st.builds(Plateau, warmup_epochs=fractions),
+)
+
+
+def cosine(share: float, final: float) -> float:
+    return final + (1 - final) * math.cos(math.pi * share / 2) ** 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        (Constant(), {0: 1, 17: 1, LAST: 1}),
+        (Plateau(), {0: 1, 17: 1, LAST: 1}),
+        (Cosine(warmup_epochs=0, final=0.1), {0: 1, 13: cosine(13 / 40, 0.1), 20: 0.55}),
+        (Cosine(warmup_epochs=2, final=0), {0: 0.1, 9: 1, 10: 1, 25: 0.5}),
+        (Step(every_epochs=2, factor=0.5), {0: 1, 9: 1, 10: 0.5, 19: 0.5, 20: 0.25, LAST: 0.125}),
+        (Step(every_epochs=0.4, factor=0.1), {0: 1, 1: 1, 2: 0.1, 4: 0.01}),
+        (Step(warmup_epochs=1, every_epochs=3, factor=0.1), {4: 1, 5: 1, 19: 1, 20: 0.1, 34: 0.1, 35: 0.01}),
+        (InverseTime(decay=1), {0: 1, 5: 1 / 2, 13: 1 / (1 + 13 / 5), LAST: 1 / (1 + LAST / 5)}),
+        (InverseTime(decay=0.5, warmup_epochs=2), {9: 1, 10: 1, 20: 1 / 2, LAST: 1 / (1 + 0.5 * 29 / 5)}),
+    ],
+    ids=str,
+)
+def test_closed_forms(schedule: Schedule, values: dict[int, float]) -> None:
+    factors = schedule.factors(EPOCHS, STEPS)
+    assert {step: float(factors[step]) for step in values} == pytest.approx(values, rel=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [Cosine(warmup_epochs=0, final=0.1), Cosine(warmup_epochs=1, final=0.01)])
+def test_cosine_reaches_its_end_at_the_last_step(schedule: Cosine) -> None:
+    assert schedule.factors(EPOCHS, STEPS)[-1] == pytest.approx(schedule.final, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("warmup_epochs", "rise"),
+    [
+        (0, []),
+        (0.2, [1]),  # a warm-up of one step is none
+        (0.6, [1 / 3, 2 / 3, 1]),
+        (1, [0.2, 0.4, 0.6, 0.8, 1]),
+        (1.5, [step / 8 for step in range(1, 9)]),  # 7.5 steps: eight
+    ],
+)
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_warm_up_rises_to_the_peak_and_the_schedule_begins_there(
+    kind: str, warmup_epochs: float, rise: list[float]
+) -> None:
+    factors = SCHEDULES[kind](warmup_epochs=warmup_epochs).factors(EPOCHS, STEPS)
+    np.testing.assert_allclose(factors[: len(rise)], rise, rtol=1e-6)
+    assert factors[len(rise)] == 1
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_warm_up_longer_than_the_training_never_arrives(kind: str) -> None:
+    factors = SCHEDULES[kind](warmup_epochs=10).factors(2, 3)
+    np.testing.assert_allclose(factors, np.arange(1, 7) / 6, rtol=1e-6)
+
+
+@settings(deadline=None)
+@given(schedule=ANY_SCHEDULE, epochs=st.integers(1, 30), steps=st.integers(1, 40))
+def test_what_holds_for_every_schedule(schedule: Schedule, epochs: int, steps: int) -> None:
+    factors = schedule.factors(epochs, steps)
+    assert factors.shape == (epochs * steps,) and factors.dtype == np.float32
+    assert (factors >= 0).all() and (factors <= 1).all()
+    warmup = min(round(schedule.warmup_epochs * steps), epochs * steps)
+    assert (np.diff(factors[:warmup]) > 0).all()
+    assert (np.diff(factors[warmup:]) <= 0).all()
+
+
+@settings(deadline=None)
+@given(steps=st.integers(1, 50), every=st.integers(1, 5))
+def test_step_changes_at_whole_epochs_whatever_their_length(steps: int, every: int) -> None:
+    """The floor of a quotient of floats must not fall one step late."""
+    factors = Step(every_epochs=every, factor=0.5).factors(12, steps).reshape(12, steps)
+    expected = 0.5 ** (np.arange(12) // every)
+    np.testing.assert_allclose(factors, expected[:, None] * np.ones(steps), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "complaint"),
+    [
+        ("constant", {"warmup_epochs": -1}, "warmup_epochs: got -1, wanted 0 or more"),
+        ("step", {"warmup_epochs": -0.1}, "warmup_epochs: got -0.1"),
+        ("step", {"every_epochs": 0}, "every_epochs: got 0, wanted more than 0"),
+    ],
+)
+def test_values_without_sense_are_refused(kind: str, options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        SCHEDULES[kind](**options)
