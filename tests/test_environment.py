@@ -10,6 +10,8 @@ import pytest
 
 from dfcnn_ms.environment import VARIABLE, needs_guard, prepare_for_mindspore
 
+LOG_LEVEL = "GLOG_v"
+
 
 @pytest.mark.parametrize(
     ("version", "machine", "environment", "needed"),
@@ -43,7 +45,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, version: str | None, machine: str
 
     monkeypatch.setattr(importlib.metadata, "version", find)
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    for variable in (VARIABLE, "GLOG_v"):
+    for variable in (VARIABLE, LOG_LEVEL):
         monkeypatch.setenv(variable, "")  # so that it is put back whatever the guard does
         monkeypatch.delenv(variable)
 
@@ -62,16 +64,16 @@ def test_others_are_left_alone(monkeypatch: pytest.MonkeyPatch, version: str | N
     installed(monkeypatch, version, machine)
     prepare_for_mindspore()
     assert VARIABLE not in os.environ
-    assert os.environ["GLOG_v"] == "3"
+    assert os.environ[LOG_LEVEL] == "3"
 
 
 def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, "2.9.0")
     monkeypatch.setenv(VARIABLE, "AVX512_CORE")
-    monkeypatch.setenv("GLOG_v", "1")
+    monkeypatch.setenv(LOG_LEVEL, "1")
     prepare_for_mindspore()
     assert os.environ[VARIABLE] == "AVX512_CORE"
-    assert os.environ["GLOG_v"] == "1"
+    assert os.environ[LOG_LEVEL] == "1"
 
 
 def test_doing_it_twice_is_doing_it_once(monkeypatch: pytest.MonkeyPatch) -> None:

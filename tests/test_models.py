@@ -77,14 +77,15 @@ def steps_in_reality(network: Dfcnn, frames: int) -> int:
         return 0
 
 
-def test_the_reference_has_the_shapes_of_the_reference() -> None:
-    """Five blocks, then 512 x 25 values per step -> 4096 -> 4096 -> units."""
-    network = Dfcnn(num_units=1428, num_bins=200)
-    weights = [parameter.shape for parameter in network.get_parameters() if len(parameter.shape) == 4]
+def weight_shapes(network: Dfcnn) -> list[tuple[int, ...]]:
+    return [parameter.shape for parameter in network.get_parameters() if len(parameter.shape) == 4]
+
+
+def test_the_reference_has_the_convolutions_and_pools_of_the_reference() -> None:
+    network = Dfcnn(num_units=7, num_bins=200, hidden=(8,))
     widths = [1, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
     convolutions = [(after, before, 3, 3) for before, after in pairwise(widths)]
-    dense = [(4096, 512, 1, 25), (4096, 4096, 1, 1), (1428, 4096, 1, 1)]
-    assert weights == convolutions + dense
+    assert weight_shapes(network) == [*convolutions, (8, 512, 1, 25), (7, 8, 1, 1)]
     assert [block.pool for block in REFERENCE] == [(2, 2)] * 3 + [(1, 1)] * 2
     assert network.output_bins(200) == 25
     assert network.output_lengths(1600) == 200  # one step per 80 ms
@@ -92,7 +93,9 @@ def test_the_reference_has_the_shapes_of_the_reference() -> None:
 
 @pytest.mark.slow
 def test_the_reference_turns_16_seconds_into_512_by_200_by_25() -> None:
-    network = Dfcnn(num_units=7, num_bins=200, hidden=(8, 8)).set_train(False)
+    """Then 512 x 25 values per step -> 4096 -> 4096 -> units. Three seconds and 2 GB."""
+    network = Dfcnn(num_units=1428, num_bins=200).set_train(False)
+    assert weight_shapes(network)[-3:] == [(4096, 512, 1, 25), (4096, 4096, 1, 1), (1428, 4096, 1, 1)]
     x, lengths = Tensor(np.zeros((1, 1, 1600, 200)), ms.float32), Tensor([1600], ms.int32)
     shapes = []
     for block in network.blocks:
@@ -106,12 +109,12 @@ def test_the_reference_turns_16_seconds_into_512_by_200_by_25() -> None:
         (1, 512, 200, 25),
     ]
     assert lengths.asnumpy().tolist() == [200]
-    assert network.head(network.norm(x)).shape == (1, 7, 200, 1)
+    assert network.head(network.norm(x)).shape == (1, 1428, 200, 1)
 
 
 def test_output_lengths_are_the_real_lengths(network: Dfcnn) -> None:
     window = max(block.pool[0] for block in network.table[0])
-    for frames in range(1, 20):
+    for frames in range(1, 18):
         steps = max(0, network.output_lengths(frames))
         if steps or window <= 2:  # see the note on max-pooling below
             assert steps == steps_in_reality(network, frames), frames
@@ -132,7 +135,7 @@ def test_note_max_pooling_makes_a_step_of_less_than_a_window() -> None:
 @pytest.mark.parametrize("table", ["same", "pad, stride 3"])
 def test_output_lengths_are_the_real_lengths_to_400(table: str) -> None:
     network = tiny(*TABLES[table])
-    for frames in range(20, 401):
+    for frames in range(18, 401):
         assert network.output_lengths(frames) == steps_in_reality(network, frames), frames
 
 
@@ -179,7 +182,7 @@ def test_convolved_counts_the_places_of_the_window(kernel: int, stride: int, pad
 def test_alone_equals_batched(network: Dfcnn) -> None:
     """Longer neighbours and garbage in the padding change nothing; an even and an odd length of each kind."""
     rng = np.random.default_rng(1)
-    lengths = [41, 26, 27, 32, 33, 38]
+    lengths = [41, 26, 27, 32]
     batch = 10 * rng.normal(size=(len(lengths), 1, 47, BINS)).astype(np.float32)
     together = network(Tensor(batch), Tensor(lengths, ms.int32)).asnumpy()
     for row, length in enumerate(lengths):
@@ -293,8 +296,7 @@ def test_build_follows_the_page() -> None:
     config = DfcnnConfig(blocks=(Block(2, kernel=5, stride=(2, 2)),), hidden=(3,), dropout=0.3, padding=2)
     network = build(config, num_bins=20, num_units=9)
     assert network.table == (config.blocks, "pad", 2)
-    weights = [parameter.shape for parameter in network.get_parameters() if len(parameter.shape) == 4]
-    assert weights == [(2, 1, 5, 5), (2, 2, 5, 5), (3, 2, 1, 5), (9, 3, 1, 1)]
+    assert weight_shapes(network) == [(2, 1, 5, 5), (2, 2, 5, 5), (3, 2, 1, 5), (9, 3, 1, 1)]
     assert 0.3 in [getattr(layer, "p", None) for layer in network.head]
 
 

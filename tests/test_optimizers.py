@@ -46,8 +46,9 @@ def assert_weights(weights: list[Parameter], expected: list[np.ndarray]) -> None
         np.testing.assert_allclose(parameter.asnumpy(), value, rtol=1e-4, atol=1e-5, err_msg=parameter.name)
 
 
-@pytest.mark.parametrize("kind", OPTIMIZERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    ("kind", "schedule"), [("adamw", "cosine"), ("adam", "cosine"), *(("sgd", schedule) for schedule in SCHEDULES)]
+)
 def test_the_rate_in_use_is_that_of_the_schedule(kind: str, schedule: str) -> None:
     rates = 0.1 * SCHEDULES[schedule](warmup_epochs=0.5).factors(2, 4)
     optimizer, _ = build(kind, rates)
@@ -150,8 +151,8 @@ def test_every_parameter_is_trained_in_its_own_place(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_only_vectors_or_only_matrices_will_do(kind: str) -> None:
-    for keep in (1, 2):
-        weights = [p for p in parameters() if min(2, p.ndim) == keep]
+    for vectors in (True, False):
+        weights = [p for p in parameters() if (p.ndim == 1) is vectors]
         optimizer = build_optimizer(TrainConfig(optimizer=kind, weight_decay=0.1), weights, RATES)
         optimizer(tuple(Tensor(np.ones(p.shape), ms.float32) for p in weights))
         assert current_rate(optimizer) == pytest.approx(RATES[1], rel=1e-6)

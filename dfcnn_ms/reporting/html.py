@@ -148,7 +148,8 @@ def _lengths(results: Sequence[Result]) -> list[Html]:
     for length, result in zip(lengths, results, strict=True):
         start = low + (length - low) // width * width
         groups[start] = groups.get(start, Edits()) + result.edits
-    names = {start: f"{start}{NOTHING}{start + width - 1}" if width > 1 else f"{start}" for start in groups}
+    last = {start: min(start + width - 1, max(lengths)) for start in groups}
+    names = {start: f"{start}" + (f"{NOTHING}{last[start]}" if last[start] > start else "") for start in groups}
     rows = [(names[start], groups[start]) for start in sorted(groups)]
     return [tag("h3", "By length"), _rates("syllables", rows)]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
+
+MOVING_STATISTICS = ("moving_mean", "moving_variance")
 
 
 class WithLossCell(nn.Cell):
@@ -29,6 +31,8 @@ class WithLossCell(nn.Cell):
         super().__init__(auto_prefix=False)
         self._backbone = backbone
         self._loss_fn = loss_fn
+        # Mixed precision wraps the network in a cell that knows nothing of lengths.
+        self._ruler = next(cell for _, cell in backbone.cells_and_names() if hasattr(cell, "output_lengths"))
 
     @property
     def backbone_network(self) -> nn.Cell:
@@ -45,14 +49,14 @@ class WithLossCell(nn.Cell):
 
     def construct(self, features: Tensor, labels: Tensor, feature_lengths: Tensor, label_lengths: Tensor) -> Tensor:
         logits = self._backbone(features, feature_lengths)
-        steps = self._backbone.output_lengths(feature_lengths)
+        steps = self._ruler.output_lengths(feature_lengths)
         return self._loss_fn(logits, steps, labels, label_lengths)
 
 
 class TrainStep(nn.TrainOneStepCell):
     """One step: gradients, unscaled, reduced over workers, checked, clipped by their global norm, applied.
 
-    A step whose gradients are not finite changes no weight and says so.
+    A step whose gradients are not finite changes no weight and no statistic of a batch norm, and says so.
 
     Args:
         network: a :class:`WithLossCell`.
@@ -69,6 +73,14 @@ class TrainStep(nn.TrainOneStepCell):
         self.clip_norm = clip_norm
         self.scaler = scaler
         self.value_and_grad = ms.value_and_grad(self.scaled_loss, None, self.weights)
+        # Batch norms move their statistics while the loss is computed, before anyone knows whether it is finite.
+        self.statistics = tuple(
+            parameter for parameter in network.get_parameters() if parameter.name.endswith(MOVING_STATISTICS)
+        )
+        self.good_statistics = tuple(
+            Parameter(parameter.asnumpy(), name=f"good.{parameter.name}", requires_grad=False)
+            for parameter in self.statistics
+        )
 
     def scaled_loss(self, *batch: Tensor) -> Tensor:
         """The loss, multiplied by the scale of mixed precision if there is one."""
@@ -89,6 +101,11 @@ class TrainStep(nn.TrainOneStepCell):
             gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
         if finite:
             loss = ops.depend(loss, self.optimizer(gradients))
+            for good, statistic in zip(self.good_statistics, self.statistics):  # noqa: B905 (unknown to graph mode)
+                ops.assign(good, statistic)
+        else:
+            for good, statistic in zip(self.good_statistics, self.statistics):  # noqa: B905 (unknown to graph mode)
+                ops.assign(statistic, good)
         return loss, norm, finite
 
 

@@ -31,7 +31,8 @@ class CTCLoss(nn.Cell):
     """Connectionist temporal classification of **raw logits**; the softmax is applied here and nowhere else.
 
     The logits become log-probabilities in float32, whatever precision the network runs in, and go to MindSpore's
-    log-space operator. An utterance that no path can spell (fewer steps than labels plus adjacent repeats), or whose
+    log-space operator, which adds them up along the paths in float64: a path of 50 steps through logits scaled by 200
+    has a log-probability near -10,000, of which float32 keeps three decimals, too few for its gradient. An utterance that no path can spell (fewer steps than labels plus adjacent repeats), or whose
     lengths or labels are out of range, contributes nothing: its loss and its gradient are zero and the mean is taken
     over the others. A negative label length marks a row that only fills a batch.
 
@@ -74,6 +75,8 @@ class CTCLoss(nn.Cell):
         logit_lengths = logit_lengths.astype(ms.int32)
         label_lengths = label_lengths.astype(ms.int32)
         labels = labels.astype(ms.int32)
+        if labels.shape[1] == 0:  # a batch without a single label; the operator wants at least one column
+            labels = ops.ones((labels.shape[0], 1), ms.int32)
         feasible = self.feasible(logits, logit_lengths, labels, label_lengths)
         # The operator crashes on lengths out of range and answers inf where there is no path: such rows get an
         # empty label, whose loss is finite.
@@ -84,13 +87,13 @@ class CTCLoss(nn.Cell):
         harmless = ops.full_like(labels, 1 if self.blank == 0 else 0)
         log_probs = ops.log_softmax(logits.astype(ms.float32), -1).swapaxes(0, 1)  # (B, U, V) -> (U, B, V)
         losses = ops.ctc_loss(
-            log_probs,
+            log_probs.astype(ms.float64),
             ops.where(inside, labels, harmless),
             steps,
             targets,
             blank=self.blank,
             reduction="none",
-        )[0]
+        )[0].astype(ms.float32)
         losses = ops.where(computable, losses, ops.zeros_like(losses))  # (B,)
         if self.reduction == "none":
             return losses

@@ -41,12 +41,17 @@ class AdamW(nn.Adam):
         self.decay = weight_decay
         self.decays = tuple(decays(parameter) for parameter in self._parameters)
 
-    def construct(self, gradients: tuple[Tensor, ...]) -> Tensor:
+    def decay_weight(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Shrinks the weights themselves where Adam would add the decay to their gradients.
+
+        Adam's own ``construct`` calls this first. To override ``construct`` would go wrong: in pynative mode the
+        inherited one is compiled by name, finds the override instead of itself and applies it a second time.
+        """
         shrink = 1.0 - self.get_lr() * self.decay
         for parameter, decay in zip(self._parameters, self.decays):  # noqa: B905 (graph mode knows no strict=)
             if decay:
                 ops.assign(parameter, parameter * shrink)
-        return super().construct(gradients)
+        return gradients
 
 
 def decays(parameter: Parameter) -> bool:

@@ -25,7 +25,7 @@ class Schedule:
             raise ConfigError(f"warmup_epochs: got {self.warmup_epochs}, wanted 0 or more")
 
     def after_warmup(self, epoch: float, epochs: float) -> float:
-        """The factor ``epoch`` epochs after warm-up, of ``epochs`` that remain after it."""
+        """The factor ``epoch`` epochs after warm-up, where the last step comes ``epochs`` epochs after it."""
         raise NotImplementedError
 
     def factors(self, epochs: int, steps_per_epoch: int) -> np.ndarray:
@@ -33,10 +33,8 @@ class Schedule:
         total = epochs * steps_per_epoch
         warmup = min(round(self.warmup_epochs * steps_per_epoch), total)
         rise = [(step + 1) / warmup for step in range(warmup)]
-        rest = [
-            self.after_warmup(step / steps_per_epoch, (total - warmup) / steps_per_epoch)
-            for step in range(total - warmup)
-        ]
+        last = (total - warmup - 1) / steps_per_epoch
+        rest = [self.after_warmup(step / steps_per_epoch, last) for step in range(total - warmup)]
         return np.array(rise + rest, np.float32)
 
 
@@ -56,7 +54,8 @@ class Cosine(Schedule):
     final: float = 0.01
 
     def after_warmup(self, epoch: float, epochs: float) -> float:
-        return self.final + (1 - self.final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+        share = epoch / epochs if epochs else 1.0
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2
 
 
 @dataclass(frozen=True)
