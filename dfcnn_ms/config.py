@@ -84,6 +84,7 @@ class DataConfig(Section):
 
     Attributes:
         train, dev, test: manifests (JSONL); relative to the folder the command runs in.
+        labels: ``pinyin`` (any corpus's habits, brought into one form) or ``as_written`` (characters, words).
         recipe: how to make them when they are missing: the corpus and its options.
         max_seconds: longer training sentences are refused before training starts.
         cache: keep computed features on disk beside the training manifest.
@@ -92,6 +93,7 @@ class DataConfig(Section):
     train: Path
     dev: Path
     test: Path | None = None
+    labels: Literal["pinyin", "as_written"] = "pinyin"
     recipe: dict[str, Any] | None = None
     max_seconds: float = Field(default=30.0, gt=0)
     cache: bool = False

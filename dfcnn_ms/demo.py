@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the commands of the README in their order and says what each left behind."""
     arguments = cli.parser("demo", "Make speech, train on it, evaluate, transcribe.", EXAMPLE)
     arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change the training")
-    options = arguments.parse_args(argv)
+    options = arguments.parse_intermixed_args(argv)
     config = load_config("digits", options.overrides)
     started = time.monotonic()
 

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.corpora.manifest import Utterance, check_audio, read_manifest, read_utterance
+from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.metrics import Edits, align, bootstrap_interval, edits
 from dfcnn_ms.recognizer import Recognizer, by_length
@@ -54,11 +54,9 @@ def main(argv: list[str] | None = None) -> None:
 
     recognizer = Recognizer.load(options.ckpt, options.device_target)
     manifest = options.manifest or remembered_manifest(recognizer, options.ckpt)
-    utterances = read_manifest(manifest)
-    check_audio(utterances)
+    utterances = read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
     if not options.allow_unknown:
-        for utterance in utterances:
-            recognizer.vocabulary.encode(utterance.pinyin, where=utterance.where)
+        check_known(recognizer, utterances)
 
     heard = recognise(recognizer, utterances)
     for line in utterance_lines(heard, everything=options.all):
@@ -72,6 +70,15 @@ def main(argv: list[str] | None = None) -> None:
 
         _write(options.report, report(recognizer, heard, manifest))
         print(f"report: {options.report}")
+
+
+def check_known(recognizer: Recognizer, utterances: Sequence[Utterance]) -> None:
+    """Refuses a test set with syllables that the network cannot write: mostly it is the wrong test set."""
+    for utterance in utterances:
+        try:
+            recognizer.vocabulary.encode(utterance.pinyin, where=utterance.where)
+        except DataError as error:
+            raise DataError(f"{error}; --allow-unknown counts such syllables as errors") from None
 
 
 def remembered_manifest(recognizer: Recognizer, ckpt: Path) -> Path:

@@ -10,7 +10,7 @@ from dfcnn_ms import cli
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.config import DEFAULT_CONFIG, Config, load_config
-from dfcnn_ms.corpora.manifest import check_audio, read_manifest, read_utterance
+from dfcnn_ms.corpora.manifest import read_labelled, read_utterance
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.reporting.plots import Picture, draw
 from dfcnn_ms.text.vocabulary import Vocabulary
@@ -78,8 +78,7 @@ def batch_pictures(config: Config, index: int) -> list[Picture]:
     """The first utterances of one training batch: as recorded, and as they enter the network in the first epoch."""
     from dfcnn_ms.training.batches import BatchSource, open_corpus, plan_batches
 
-    utterances = read_manifest(config.data.train)
-    check_audio(utterances)
+    utterances = read_labelled(config.data.train, config.data.labels)
     vocabulary = Vocabulary.build(utterance.pinyin for utterance in utterances)
     corpus = open_corpus(
         utterances,

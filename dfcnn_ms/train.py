@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
         help="where the best network goes (default: dfcnn.ckpt)",
     )
     arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change one value of the page")
-    options = arguments.parse_args(argv)
+    options = arguments.parse_intermixed_args(argv)
 
     config = load_config(options.config, options.overrides)
     _check_output(options.ckpt)

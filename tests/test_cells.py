@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Model, Tensor, nn, ops
 
+from dfcnn_ms.config import TrainConfig
 from dfcnn_ms.models.dfcnn import Dfcnn
 from dfcnn_ms.models.table import Block
 from dfcnn_ms.training.cells import TrainStep, WithLossCell, global_norm
 from dfcnn_ms.training.losses import CTCLoss
+from dfcnn_ms.training.trainer import train_step
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -184,19 +186,27 @@ def weights_of(optimizer: nn.Optimizer) -> dict[str, np.ndarray]:
     return {f"remembered {i}": parameter.asnumpy().copy() for i, parameter in enumerate(remembered)}
 
 
+def statistics(network: nn.Cell) -> dict[str, np.ndarray]:
+    """Means and variances that the batch norms have seen; evaluation uses them."""
+    return {p.name: p.asnumpy().copy() for p in network.get_parameters() if "moving" in p.name}
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_step_that_is_not_finite_leaves_the_statistics_of_the_batch_norms_finite(value: float) -> None:
-    """They are state as well: with a NaN in them evaluation goes wrong for good, and without a sign.
+def test_a_step_that_is_not_finite_leaves_the_batch_norms_alone(value: float) -> None:
+    """With a NaN in them evaluation goes wrong for good, and without a sign.
 
     `ops.relu` of NaN is 0 on CPU, so neither the loss of this very step nor later logits show it.
     """
     loss = cell()
-    step = TrainStep(loss, sgd(loss)).set_train(True)
+    step = TrainStep(loss, sgd(loss, 0.01)).set_train(True)
+    first = statistics(loss)
     assert not step(*spoilt_batch(value))[2].asnumpy()
-    statistics = [p for p in loss.backbone_network.get_parameters() if "moving" in p.name]
-    assert len(statistics) == 6
-    for parameter in statistics:
-        assert np.isfinite(parameter.asnumpy()).all(), parameter.name
+    assert not change(first, statistics(loss)).any()
+    assert step(*batch())[2].asnumpy()
+    second = statistics(loss)
+    assert change(first, second).any()
+    assert not step(*spoilt_batch(value))[2].asnumpy()
+    assert not change(second, statistics(loss)).any()
 
 
 def test_training_goes_on_after_a_step_that_was_not_applied() -> None:
@@ -248,6 +258,15 @@ def test_mixed_precision_keeps_the_loss_in_float32_and_close(level: str, free: d
     assert cosine > 0.99
 
 
+@pytest.mark.parametrize("amp", get_args(TrainConfig.model_fields["amp"].annotation))
+def test_every_precision_of_the_page_makes_a_step(amp: str) -> None:
+    """The step as training builds it; the first may overflow, until the loss scale has settled."""
+    step = train_step(TrainConfig(amp=amp), tiny(), steps_per_epoch=4).set_train(True)
+    losses, _, applied = zip(*(step(*batch()) for _ in range(4)), strict=True)
+    assert np.isfinite([value.asnumpy() for value in losses]).all()
+    assert all(flag.asnumpy() for flag in applied[1 if amp != "off" else 0 :])
+
+
 @pytest.mark.slow
 def test_graph_mode_equals_pynative_mode() -> None:
     """The loss, and loss, norm and weights of one clipped step."""
@@ -270,10 +289,12 @@ def test_a_step_that_is_not_finite_changes_no_weight_in_graph_mode() -> None:
     loss = cell()
     optimizer = nn.Adam(loss.trainable_params(), 0.1)
     step = TrainStep(loss, optimizer, 5.0, scaler()).set_train(True)
+    first = statistics(loss)
     assert step(*batch())[2].asnumpy()
-    before = weights(loss) | weights_of(optimizer)
+    before = weights(loss) | weights_of(optimizer) | statistics(loss)
+    assert change(first, before).any()
     assert not step(*spoilt_batch(np.nan))[2].asnumpy()
-    assert not change(before, weights(loss) | weights_of(optimizer)).any()
+    assert not change(before, weights(loss) | weights_of(optimizer) | statistics(loss)).any()
     assert step(*batch())[2].asnumpy()
 
 

@@ -196,3 +196,18 @@ def test_missing_audio_is_named(tmp_path: Path) -> None:
 def test_keys_are_the_fields_that_are_stored() -> None:
     stored = [field.name for field in fields(Utterance) if field.compare]
     assert stored == list(manifest.KEYS)
+
+
+def test_labels_of_any_habit_become_one_form_and_what_is_no_pinyin_is_named(tmp_path: Path) -> None:
+    from dfcnn_ms.corpora.manifest import read_labelled
+
+    (tmp_path / "a.wav").touch()
+    lines = ["LU:4 lü4 lv4 de", "hǎo ju4"]
+    entries = [{"id": str(i), "audio": "a.wav", "seconds": 1, "pinyin": line} for i, line in enumerate(lines)]
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    assert [one.pinyin for one in read_labelled(manifest)] == [("lv4", "lv4", "lv4", "de5"), ("hao3", "ju4")]
+    assert read_labelled(manifest, "as_written")[1].pinyin == ("hǎo", "ju4")
+    manifest.write_text(manifest.read_text() + json.dumps({**entries[0], "id": "x", "pinyin": "ni3 qqq1"}) + "\n")
+    with pytest.raises(DataError, match=r"m\.jsonl:3: .*qqq1"):
+        read_labelled(manifest)

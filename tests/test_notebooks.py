@@ -120,9 +120,7 @@ def test_it_runs(notebook, tmp_path):
     nbclient = pytest.importorskip("nbclient", reason="pip install dfcnn-ms[dev]")
     pytest.importorskip("espeakng_loader", reason="the notebooks speak: pip install dfcnn-ms[synth]")
     committed = [kinds(cell) for cell in code_cells(notebook)]
-    client = nbclient.NotebookClient(
-        notebook, timeout=SECONDS, resources={"metadata": {"path": str(tmp_path)}}
-    )
+    client = nbclient.NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     assert [kinds(cell) - {"stderr"} for cell in code_cells(notebook)] == committed
     assert not list(tmp_path.iterdir())

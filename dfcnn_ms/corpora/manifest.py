@@ -23,6 +23,7 @@ import numpy as np
 
 from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.text.pinyin import parse
 
 REQUIRED_KEYS = ("id", "audio", "seconds", "pinyin")
 OPTIONAL_KEYS = ("text", "speaker", "split", "start")
@@ -90,6 +91,24 @@ def iter_manifest(path: str | os.PathLike[str]) -> Iterator[Utterance]:
         yield utterance
     if not lines:
         raise DataError(f"{path}: the manifest is empty; it needs one JSON object per line")
+
+
+def read_labelled(path: str | os.PathLike[str], labels: str = "pinyin") -> list[Utterance]:
+    """All utterances of a manifest, their audio there and their labels in the form that the network writes.
+
+    Args:
+        path: the manifest.
+        labels: `pinyin` brings every syllable into its one canonical form, whatever habit the manifest has;
+            `as_written` takes the labels as they are, such as characters or words.
+
+    Raises:
+        DataError: as :func:`read_manifest` and :func:`check_audio`, and for a label that is no pinyin.
+    """
+    utterances = read_manifest(path)
+    check_audio(utterances)
+    if labels == "as_written":
+        return utterances
+    return [replace(one, pinyin=tuple(parse(" ".join(one.pinyin), where=one.where))) for one in utterances]
 
 
 def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]) -> None:

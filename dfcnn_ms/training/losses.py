@@ -32,9 +32,11 @@ class CTCLoss(nn.Cell):
 
     The logits become log-probabilities in float32, whatever precision the network runs in, and go to MindSpore's
     log-space operator, which adds them up along the paths in float64: a path of 50 steps through logits scaled by 200
-    has a log-probability near -10,000, of which float32 keeps three decimals, too few for its gradient. An utterance that no path can spell (fewer steps than labels plus adjacent repeats), or whose
-    lengths or labels are out of range, contributes nothing: its loss and its gradient are zero and the mean is taken
-    over the others. A negative label length marks a row that only fills a batch.
+    has a log-probability near -10,000, of which float32 keeps three decimals, too few for its gradient.
+
+    An utterance that no path can spell (fewer steps than labels plus adjacent repeats), or whose lengths or labels are
+    out of range, contributes nothing: its loss and its gradient are zero and the mean is taken over the others. A
+    negative label length marks a row that only fills a batch.
 
     Args:
         reduction: ``mean`` over the feasible utterances, ``sum``, or ``none`` for one value each.

@@ -17,7 +17,7 @@ from mindspore.train import Callback
 
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.config import Config, TrainConfig
-from dfcnn_ms.corpora.manifest import Utterance, check_audio, read_manifest, read_utterance
+from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.decoding.greedy import decode_greedy_batch
 from dfcnn_ms.errors import DataError, DfcnnError
 from dfcnn_ms.metrics import Edits, edits
@@ -105,7 +105,7 @@ def train(config: Config, *, device_target: str = "auto", run: Path) -> Result:
 
 def load_material(config: Config) -> Material:
     """Reads the manifests, fixes vocabulary and front end, and plans the batches."""
-    train_set, dev_set = (_utterances(path) for path in (config.data.train, config.data.dev))
+    train_set, dev_set = (read_labelled(path, config.data.labels) for path in (config.data.train, config.data.dev))
     _check_lengths(train_set, config.data.max_seconds)
     vocabulary = Vocabulary.build(utterance.pinyin for utterance in train_set)
     frontend = Frontend(config.features, config.cmvn).fitted(map(read_utterance, train_set[:CMVN_UTTERANCES]))
@@ -115,12 +115,6 @@ def load_material(config: Config) -> Material:
         train=_source(config, vocabulary, frontend, train_set, training=True),
         dev=_source(config, vocabulary, frontend, dev_set, training=False),
     )
-
-
-def _utterances(path: Path) -> list[Utterance]:
-    utterances = read_manifest(path)
-    check_audio(utterances)
-    return utterances
 
 
 def _check_lengths(utterances: Sequence[Utterance], max_seconds: float) -> None:
