@@ -138,7 +138,7 @@ class TrainConfig(Section):
         mode: ``graph`` compiles the step; ``pynative`` runs it line by line, for debugging.
         early_stopping: epochs without improvement before training ends; 0: never.
         save_every: also keep a checkpoint every so many epochs; 0: only last and best.
-        workers: threads that prepare batches.
+        summary_every: steps between two points of MindInsight's curves.
     """
 
     epochs: int = Field(default=20, ge=1)
@@ -155,7 +155,6 @@ class TrainConfig(Section):
     mode: Literal["graph", "pynative"] = "graph"
     sink: bool = False
     seed: int = Field(default=0, ge=0)
-    workers: int = Field(default=1, ge=1)
     early_stopping: int = Field(default=0, ge=0)
     save_every: int = Field(default=0, ge=0)
     summary_every: int = Field(default=20, ge=1)

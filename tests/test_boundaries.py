@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import dfcnn_ms
-from dfcnn_ms import config
+from dfcnn_ms import cli, config
 from dfcnn_ms.corpora import recipes
 
 PACKAGE = Path(dfcnn_ms.__file__).parent
@@ -211,20 +211,24 @@ def test_every_field_of_the_network_reaches_its_constructor() -> None:
 # Flags that are parsed and never used.
 
 
-class Parsed(Exception):  # noqa: N818 (not an error)
-    """Carries what a command's parser would have parsed."""
+class Parser(Exception):  # noqa: N818 (not an error)
+    """Carries the parser of a command out of its main."""
 
 
 def options_of(command: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Names of everything that a command can be given, from its own parser."""
+    """Names of everything that a command can be given, from its own parser.
 
-    def stop(parser: argparse.ArgumentParser, *_: object) -> None:
-        raise Parsed({action.dest for action in parser._actions} - {"help"})
+    The command is given a flag that it cannot know, so it complains before it does anything.
+    """
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
-    with pytest.raises(Parsed) as caught:
-        importlib.import_module(command).main([])
-    return set(caught.value.args[0])
+    def stop(parser: argparse.ArgumentParser, message: str) -> None:
+        raise Parser(parser)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "error", stop)
+    monkeypatch.setattr(cli._Parser, "error", stop)
+    with pytest.raises(Parser) as caught:
+        importlib.import_module(command).main(["--no-such-flag"])
+    return {action.dest for action in caught.value.args[0]._actions} - {"help"}
 
 
 def options_read(command: str) -> set[str]:
