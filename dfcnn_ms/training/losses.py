@@ -79,6 +79,7 @@ class CTCLoss(nn.Cell):
         labels = labels.astype(ms.int32)
         if labels.shape[1] == 0:  # a batch without a single label; the operator wants at least one column
             labels = ops.ones((labels.shape[0], 1), ms.int32)
+            label_lengths = ops.where(label_lengths > 0, -1, label_lengths)  # longer than there were columns
         feasible = self.feasible(logits, logit_lengths, labels, label_lengths)
         # The operator crashes on lengths out of range and answers inf where there is no path: such rows get an
         # empty label, whose loss is finite.

@@ -173,7 +173,7 @@ def train_step(config: TrainConfig, network: nn.Cell, steps_per_epoch: int) -> T
     loss = WithLossCell(backbone, CTCLoss())
     rates = config.rate * config.schedule.factors(config.epochs, steps_per_epoch)
     optimizer = build_optimizer(config, loss.trainable_params(), rates)
-    scaler = ms.amp.DynamicLossScaler(2.0**15, 2.0, 1000) if mixed else None
+    scaler = ms.amp.DynamicLossScaler(2.0**15, 2, 1000) if mixed else None
     return TrainStep(loss, optimizer, config.clip_norm, scaler)
 
 
