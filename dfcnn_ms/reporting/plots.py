@@ -69,6 +69,8 @@ def _headline(picture: Picture) -> str:
 
 
 def _draw_features(axis: Any, picture: Picture) -> None:
+    from matplotlib.patheffects import withStroke
+
     end = len(picture.features) * picture.hop_ms / 1000
     image = axis.imshow(
         picture.features.T,
@@ -83,6 +85,8 @@ def _draw_features(axis: Any, picture: Picture) -> None:
     if picture.wave is None:
         axis.set_title(_headline(picture), loc="left", fontsize=10)
     axis.figure.colorbar(image, ax=axis, pad=0.01)
+    outline = [withStroke(linewidth=2, foreground="black")]  # white letters are lost over loud sounds
     for syllable, second in zip(picture.label, picture.seconds, strict=False):
         axis.axvline(second, color="white", linewidth=0.6, alpha=0.7)
-        axis.text(second, 0.93, f" {syllable}", color="white", fontsize=9, transform=axis.get_xaxis_transform())
+        place = axis.get_xaxis_transform()
+        axis.text(second, 0.92, f" {syllable}", color="white", fontsize=9, transform=place, path_effects=outline)
