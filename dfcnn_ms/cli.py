@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from dfcnn_ms.errors import ConfigError, DfcnnError
@@ -45,6 +46,11 @@ def add_device_target(arguments: argparse.ArgumentParser) -> None:
         default="auto",
         help="where the network runs; auto takes Ascend, else GPU, else CPU (default: auto)",
     )
+
+
+def short(path: Path) -> Path:
+    """The path as one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def run(main: Callable[[list[str] | None], None]) -> NoReturn:

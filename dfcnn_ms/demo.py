@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     files = longest_of_each_speaker(read_manifest(config.data.test))[:FILES]
     transcribe(files)
     first = files[0]
-    execute("plot", str(relative(first.path)), "--ckpt", CHECKPOINT, "--out", PICTURE)
-    print(closing(relative(first.path), time.monotonic() - started))
+    execute("plot", str(cli.short(first.path)), "--ckpt", CHECKPOINT, "--out", PICTURE)
+    print(closing(cli.short(first.path), time.monotonic() - started))
 
 
 def execute(module: str, *arguments: str, capture: bool = False) -> str:
@@ -60,22 +60,17 @@ def longest_of_each_speaker(utterances: list[Utterance]) -> list[Utterance]:
 
 def transcribe(utterances: list[Utterance]) -> None:
     """Transcribes the files and prints each with what was said in it."""
-    files = [str(relative(utterance.path)) for utterance in utterances]
+    files = [str(cli.short(utterance.path)) for utterance in utterances]
     output = execute("transcribe", "--ckpt", CHECKPOINT, *files, capture=True)
     for utterance, line in zip(utterances, output.splitlines(), strict=True):
         file, heard = line.split("\t")
         print(f"{file}\n  said   {' '.join(utterance.pinyin)}\n  heard  {heard}")
 
 
-def relative(path: Path) -> Path:
-    """The path as one would type it here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def closing(file: Path, seconds: float) -> str:
     """Where everything is, and what to try next."""
     # MindInsight starts helpers by name, so its folder has to be on PATH.
-    scripts = relative(Path(sys.executable).parent)
+    scripts = cli.short(Path(sys.executable).parent)
     return f"""
 Done in {seconds:.0f} s.
   {CHECKPOINT:<16} the network, with everything it needs: move it anywhere

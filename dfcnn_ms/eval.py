@@ -125,7 +125,7 @@ def table(heard: Sequence[Heard], manifest: Path) -> str:
     wrong = sum(one.edits.total > 0 for one in heard)
     return "\n".join(
         [
-            f"test set             {manifest}",
+            f"test set             {cli.short(manifest)}",
             f"syllable error rate  {100 * total.rate:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f})",
             f"edits                {total.total} of {total.reference_length} syllables: {total.substitutions} "
             f"substituted, {total.deletions} deleted, {total.insertions} inserted",
