@@ -48,6 +48,18 @@ def add_device_target(arguments: argparse.ArgumentParser) -> None:
     )
 
 
+def check_output(flag: str, path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Finds out before the work that its result has nowhere to go; None is no output."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise ConfigError(f"{flag} {path}: is a directory, wanted a file name")
+    if suffixes and path.suffix not in suffixes:
+        raise ConfigError(f"{flag} {path}: wanted a name that ends in {' or '.join(suffixes)}")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{flag} {path}: the folder {path.parent} does not exist; make it first")
+
+
 def short(path: Path) -> Path:
     """The path as one would type it here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -7,7 +7,6 @@ constructor and its ``repr`` are one thing. Nothing in this room imports MindSpo
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from dfcnn_ms.audio.augment import FEATURE_AUGMENTATIONS, WAVE_AUGMENTATIONS
 from dfcnn_ms.audio.features import FEATURES, LogMel
-from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.errors import ConfigError, suggestion
 from dfcnn_ms.models.table import REFERENCE, Block, check_padding
 from dfcnn_ms.training.schedules import SCHEDULES, Cosine
 
@@ -35,13 +34,6 @@ _WANTED = {
     "bool": "true or false",
     "path": "a path",
 }
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`` ; did you mean 'x'?`` or the list of what is known."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
 
 
 def component(registry: Mapping[str, type]) -> Any:

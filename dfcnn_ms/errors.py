@@ -7,6 +7,9 @@ bug in this package and keeps its traceback.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class DfcnnError(Exception):
     """Base of every error that a user can cause and cure."""
@@ -26,3 +29,10 @@ class CheckpointError(DfcnnError):
 
 class DeviceError(DfcnnError):
     """A device or a package that this machine does not have."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The cure for a misspelt name: ``did you mean 'epochs'?``, or the list of what is known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from dfcnn_ms import cli
 from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.files import write_text
 from dfcnn_ms.metrics import Edits, align, bootstrap_interval, edits
 from dfcnn_ms.recognizer import Recognizer, by_length
 
@@ -49,8 +49,8 @@ def main(argv: list[str] | None = None) -> None:
         "--allow-unknown", action="store_true", help="count syllables that the network cannot write as errors"
     )
     options = arguments.parse_args(argv)
-    for output in (options.json, options.report):
-        _check_output(output)
+    cli.check_output("--json", options.json)
+    cli.check_output("--report", options.report)
 
     recognizer = Recognizer.load(options.ckpt, options.device_target)
     manifest = options.manifest or remembered_manifest(recognizer, options.ckpt)
@@ -63,12 +63,12 @@ def main(argv: list[str] | None = None) -> None:
         print(line)
     print(table(heard, manifest))
     if options.json:
-        _write(options.json, json.dumps(figures(heard), indent=2) + "\n")
+        write_text(options.json, json.dumps(figures(heard), indent=2) + "\n")
         print(f"figures: {options.json}")
     if options.report:
         from dfcnn_ms.reporting.html import report
 
-        _write(options.report, report(recognizer, heard, manifest))
+        write_text(options.report, report(recognizer, heard, manifest))
         print(f"report: {options.report}")
 
 
@@ -144,22 +144,6 @@ def utterance_lines(heard: Sequence[Heard], *, everything: bool) -> Iterator[str
         said = " ".join((said or "*").ljust(width) for (said, _), width in zip(pairs, widths, strict=True))
         written = " ".join((written or "*").ljust(width) for (_, written), width in zip(pairs, widths, strict=True))
         yield f"{one.utterance.id}\n  said   {said}\n  heard  {written}".rstrip()
-
-
-def _check_output(path: Path | None) -> None:
-    """Finds out before the work that its result has nowhere to go."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a directory, wanted a file name")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"{path}: the folder {path.parent} does not exist; make it first")
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

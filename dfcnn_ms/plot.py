@@ -36,8 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     options = arguments.parse_args(argv)
     if bool(options.file) == options.batch:
         raise ConfigError("plot: give either one sound file or --batch")
-    if options.out.suffix not in FORMATS or not options.out.absolute().parent.is_dir():
-        raise ConfigError(f"--out {options.out}: wanted a {', '.join(FORMATS)} file in a folder that exists")
+    cli.check_output("--out", options.out, FORMATS)
 
     if options.batch:
         pictures = batch_pictures(load_config(options.config), options.index)

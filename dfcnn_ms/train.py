@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dfcnn_ms import cli
 from dfcnn_ms.config import DEFAULT_CONFIG, Config, load_config
-from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.errors import DataError
+from dfcnn_ms.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     options = arguments.parse_intermixed_args(argv)
 
     config = load_config(options.config, options.overrides)
-    _check_output(options.ckpt)
+    cli.check_output("--ckpt", options.ckpt, (".ckpt",))
     prepare_missing(config)
 
     from dfcnn_ms.training import trainer
@@ -69,19 +70,8 @@ def prepare_missing(config: Config) -> None:
 
 def copy_checkpoint(source: Path, target: Path) -> None:
     """Copies the best checkpoint to where the user wants it; what was there stays until the new one is whole."""
-    temporary = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)
-
-
-def _check_output(path: Path) -> None:
-    """Finds out before training, not after it, that the result has nowhere to go."""
-    if path.suffix != ".ckpt":
-        raise ConfigError(f"--ckpt {path}: wanted a name that ends in .ckpt")
-    if path.is_dir():
-        raise ConfigError(f"--ckpt {path}: is a directory, wanted a file name such as {path / 'dfcnn.ckpt'}")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"--ckpt {path}: the folder {path.parent} does not exist; make it first")
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def test_windows_text_is_read(tmp_path: Path) -> None:
         ("[1]", "a line must be a JSON object; got a list"),
         ("7", "a line must be a JSON object; got the number 7"),
         ({**GOOD, "second": 1}, "unknown key 'second'; did you mean 'seconds'"),
-        ({**GOOD, "xyz": 1}, "unknown key 'xyz'; known keys are id, audio"),
+        ({**GOOD, "xyz": 1}, "unknown key 'xyz'; known: audio, id"),
         ({"id": "a", "audio": "a.wav"}, "missing 'seconds', 'pinyin'"),
         ({**GOOD, "id": 7}, "'id' must be text; got the number 7"),
         ({**GOOD, "id": ""}, "'id' is empty"),

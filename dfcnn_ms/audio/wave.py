@@ -17,6 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.files import replacing
 
 Array = NDArray[np.float32]
 
@@ -77,13 +78,8 @@ def write_wave(path: str | os.PathLike[str], wave: Array | NDArray[np.int16], sa
     if format_name is None:
         raise ConfigError(f"{path}: cannot write {path.suffix or 'a file without suffix'}; use .wav or .flac")
     pcm = _to_int16(path, wave)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path, durable=False) as temporary:
         soundfile.write(temporary, pcm, sample_rate, format=format_name, subtype="PCM_16")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def resample(wave: Array, from_rate: float, to_rate: float) -> Array:

@@ -9,8 +9,6 @@ manifest, so that a corpus can be moved as a whole.
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import json
 import math
 import os
@@ -22,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from dfcnn_ms.audio.wave import read_wave
-from dfcnn_ms.errors import DataError
+from dfcnn_ms.errors import DataError, suggestion
+from dfcnn_ms.files import replacing
 from dfcnn_ms.text.pinyin import parse
 
 REQUIRED_KEYS = ("id", "audio", "seconds", "pinyin")
@@ -124,7 +123,7 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
         raise DataError(f"{path}: is a directory; give a manifest file, such as {path / 'train.jsonl'}")
     folder = path.absolute().parent
     seen: set[str] = set()
-    with _replacing(path) as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         for utterance in utterances:
             if utterance.id in seen:
                 raise DataError(f"{path}: id {utterance.id!r} is used by two utterances; ids must differ")
@@ -213,9 +212,7 @@ def _utterance(line: str, folder: Path, where: str) -> Utterance:
 def _check_keys(entry: dict[str, Any], where: str) -> None:
     for key in entry:
         if key not in KEYS:
-            nearest = difflib.get_close_matches(key, KEYS, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known keys are {', '.join(KEYS)}"
-            raise DataError(f"{where}: unknown key {key!r}; {hint}")
+            raise DataError(f"{where}: unknown key {key!r}; {suggestion(key, KEYS)}")
     missing = [key for key in REQUIRED_KEYS if key not in entry]
     if missing:
         raise DataError(f"{where}: missing {', '.join(repr(key) for key in missing)}; every line needs it")
@@ -250,21 +247,3 @@ def _moved(utterance: Utterance, folder: Path) -> Utterance:
     except ValueError:  # another drive on Windows has no relative path
         audio = utterance.path
     return replace(utterance, audio=audio.as_posix(), folder=folder)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    """A file that takes the name `path` only once it is complete and on the disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dfcnn_ms.corpora import synth
-from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.errors import ConfigError, suggestion
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +45,7 @@ def prepare(recipe: Mapping[str, Any], out: Path) -> dict[str, Path]:
 
 def _check(name: str, value: object, known: dict[str, type]) -> None:
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        raise ConfigError(f"recipe: unknown option {name!r}; {hint}")
+        raise ConfigError(f"recipe: unknown option {name!r}; {suggestion(name, known)}")
     wanted = known[name]
     if type(value) is not wanted:
         kind = "a whole number" if wanted is int else "text"

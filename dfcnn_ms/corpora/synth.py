@@ -35,6 +35,7 @@ from dfcnn_ms.corpora.espeak import Espeak
 from dfcnn_ms.corpora.manifest import Utterance, check_audio, read_manifest, write_manifest
 from dfcnn_ms.corpora.sentences import SOUND, SPLITS, TASKS, Sentence, generator, sentences
 from dfcnn_ms.errors import ConfigError, DataError, DeviceError
+from dfcnn_ms.files import write_text
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -442,12 +443,9 @@ def _is_complete(out: Path, parameters: dict[str, Any], manifests: dict[str, Pat
 def _write_note(out: Path, parameters: dict[str, Any], *, complete: bool) -> None:
     note = {"parameters": parameters, "digest": _digest(parameters), "complete": complete}
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        temporary = out / f".{NOTE}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(note, indent=2) + "\n")
-        os.replace(temporary, out / NOTE)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot write there: {error.strerror}; choose another folder") from None
+        write_text(out / NOTE, json.dumps(note, indent=2) + "\n")
+    except DataError as error:
+        raise ConfigError(f"{error}; choose another folder") from None
 
 
 def _digest(parameters: dict[str, Any]) -> str:

@@ -12,7 +12,6 @@ import itertools
 import json
 import logging
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import SAMPLE_RATE
 from dfcnn_ms.corpora.manifest import Utterance, read_utterance
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.files import replacing, write_text
 
 COLUMNS = ["features", "labels", "feature_lengths", "label_lengths"]
 FILLER = -1
@@ -123,21 +123,13 @@ def _cache_key(utterances: Sequence[Utterance], frontend: Frontend) -> str:
 
 
 def _write_cache(values: Path, index: Path, utterances: Sequence[Utterance], frontend: Frontend) -> None:
-    values.parent.mkdir(parents=True, exist_ok=True)
-    temporary = values.with_suffix(f".{os.getpid()}.part")
     starts = [0]
-    try:
-        with temporary.open("wb") as file:
-            for utterance in tqdm(utterances, desc="features", unit="utt", disable=None, leave=False):
-                features = frontend(read_utterance(utterance))
-                file.write(np.ascontiguousarray(features, np.float32).tobytes())
-                starts.append(starts[-1] + len(features))
-        os.replace(temporary, values)
-    finally:
-        temporary.unlink(missing_ok=True)
-    part = index.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(starts))
-    os.replace(part, index)
+    with replacing(values) as temporary, temporary.open("wb") as file:
+        for utterance in tqdm(utterances, desc="features", unit="utt", disable=None, leave=False):
+            features = frontend(read_utterance(utterance))
+            file.write(np.ascontiguousarray(features, np.float32).tobytes())
+            starts.append(starts[-1] + len(features))
+    write_text(index, json.dumps(starts))
 
 
 @dataclass(frozen=True)

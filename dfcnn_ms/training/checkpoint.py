@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from mindspore import Parameter, nn
 from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import Config, parse_config
 from dfcnn_ms.errors import CheckpointError
+from dfcnn_ms.files import replacing
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -100,22 +100,9 @@ class Checkpoint:
 
 def save(path: str | Path, network: nn.Cell, meta: Meta) -> None:
     """Writes a checkpoint under a temporary name and renames it: a reader sees the old file or the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
-    try:
+    with replacing(path) as temporary:
         ms.save_checkpoint(network, str(temporary), append_dict={_META: meta.to_json()}, crc_check=True)
-        _flush_to_disk(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _flush_to_disk(path: Path) -> None:
-    """Waits until the file's bytes are on the disk, and makes it writable by its owner again."""
-    path.chmod(0o644)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+        temporary.chmod(0o644)  # MindSpore leaves it unwritable
 
 
 def load(path: str | Path) -> Checkpoint:
