@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 
@@ -12,7 +13,7 @@ from mindspore import nn
 
 from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import load_config
-from dfcnn_ms.errors import CheckpointError
+from dfcnn_ms.errors import CheckpointError, DataError
 from dfcnn_ms.models import build
 from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training import checkpoint
@@ -54,6 +55,20 @@ def test_everything_comes_back(tmp_path, network):
         np.testing.assert_array_equal(ours.asnumpy(), theirs.asnumpy())
 
 
+def test_tuned_values_join_a_checkpoint_and_change_nothing_else(tmp_path, network):
+    path = tmp_path / "a.ckpt"
+    checkpoint.save(path, network, META)
+    before = checkpoint.load(path)
+    checkpoint.update_decoding(path, {"lm_weight": 0.5, "temperature": 1.5})
+    checkpoint.update_decoding(path, {"lm_weight": 0.25})
+    after = checkpoint.load(path)
+    assert after.meta.decoding == {"lm_weight": 0.25, "temperature": 1.5}
+    assert dataclasses.replace(after.meta, decoding={}).to_json() == before.meta.to_json()
+    assert before.parameters.keys() == after.parameters.keys()
+    for name, parameter in before.parameters.items():
+        np.testing.assert_array_equal(parameter.asnumpy(), after.parameters[name].asnumpy())
+
+
 def test_a_save_that_fails_leaves_the_old_file_and_no_other(tmp_path, network, monkeypatch):
     path = tmp_path / "a.ckpt"
     checkpoint.save(path, network, META)
@@ -63,7 +78,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(tmp_path, network, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", disk_full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match=r"a\.ckpt: cannot be written: No space left"):
         checkpoint.save(path, network, META)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]

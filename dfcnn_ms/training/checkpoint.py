@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Meta:
         manifests: split -> absolute path of the manifest, where it was when training ran.
         epoch, step: where training stood.
         metrics: figures of the epoch that was saved, such as ``dev_syllable_error_rate``.
+        decoding: what was tuned on the dev set after training: ``lm_weight``, ``length_bonus``, ``temperature``.
     """
 
     config: Config
@@ -41,6 +42,7 @@ class Meta:
     epoch: int = 0
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    decoding: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The meta data as text, as it is stored."""
@@ -54,6 +56,7 @@ class Meta:
                 "epoch": self.epoch,
                 "step": self.step,
                 "metrics": dict(self.metrics),
+                "decoding": dict(self.decoding),
             },
             ensure_ascii=False,
         )
@@ -75,6 +78,7 @@ class Meta:
             epoch=stored["epoch"],
             step=stored["step"],
             metrics=stored["metrics"],
+            decoding=stored.get("decoding", {}),
         )
 
 
@@ -98,11 +102,21 @@ class Checkpoint:
         ms.load_param_into_net(network, dict(self.parameters))
 
 
-def save(path: str | Path, network: nn.Cell, meta: Meta) -> None:
+def save(path: str | Path, parameters: nn.Cell | Mapping[str, Parameter], meta: Meta) -> None:
     """Writes a checkpoint under a temporary name and renames it: a reader sees the old file or the new one."""
+    if isinstance(parameters, nn.Cell):
+        parameters = parameters.parameters_dict()
+    entries = [{"name": name, "data": value} for name, value in parameters.items()]
     with replacing(path) as temporary:
-        ms.save_checkpoint(network, str(temporary), append_dict={_META: meta.to_json()}, crc_check=True)
+        ms.save_checkpoint(entries, str(temporary), append_dict={_META: meta.to_json()}, crc_check=True)
         temporary.chmod(0o644)  # MindSpore leaves it unwritable
+
+
+def update_decoding(path: str | Path, values: Mapping[str, float]) -> None:
+    """Writes values that were tuned after training into a checkpoint; its weights stay as they are."""
+    stored = load(path)
+    meta = replace(stored.meta, decoding={**stored.meta.decoding, **values})
+    save(path, stored.parameters, meta)
 
 
 def load(path: str | Path) -> Checkpoint:
