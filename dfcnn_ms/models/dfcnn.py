@@ -9,6 +9,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.models.dropout import Dropout
 from dfcnn_ms.models.table import REFERENCE, Block, after_blocks, check_padding, convolved
 
 
@@ -64,7 +65,7 @@ class ConvBlock(nn.Cell):
         )
         self.time_pool = block.pool[0]
         self.pool = nn.MaxPool2d(block.pool, stride=block.pool) if block.pool != (1, 1) else nn.Identity()
-        self.dropout = nn.Dropout(p=dropout) if dropout else nn.Identity()
+        self.dropout = Dropout(dropout) if dropout else nn.Identity()
 
     def construct(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         for conv in self.convs:
@@ -158,7 +159,7 @@ def _dense_layers(channels: int, bins: int, hidden: Sequence[int], num_units: in
     for width in hidden:
         layers += [nn.Conv2d(channels, width, window, pad_mode="valid", has_bias=True), nn.ReLU()]
         if dropout:
-            layers.append(nn.Dropout(p=dropout))
+            layers.append(Dropout(dropout))
         channels, window = width, (1, 1)
     layers.append(nn.Conv2d(channels, num_units, window, pad_mode="valid", has_bias=True))
     return nn.SequentialCell(layers)
