@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from dfcnn_ms.errors import ConfigError, DfcnnError
+from dfcnn_ms.errors import ConfigError, DfcnnError, Interrupted
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -70,6 +70,9 @@ def run(main: Callable[[list[str] | None], None]) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         main(None)
+    except Interrupted as stop:
+        print(f"stopped: {stop}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except DfcnnError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)

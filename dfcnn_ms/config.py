@@ -118,6 +118,11 @@ class DfcnnConfig(Section):
         return self
 
 
+def _off(value: Any) -> Any:
+    """YAML reads a bare ``off`` as False."""
+    return "off" if value is False else value
+
+
 class TrainConfig(Section):
     """How the network learns.
 
@@ -129,7 +134,17 @@ class TrainConfig(Section):
         amp: mixed precision of the network (the loss is always float32).
         mode: ``graph`` compiles the step; ``pynative`` runs it line by line, for debugging.
         early_stopping: epochs without improvement before training ends; 0: never.
-        save_every: also keep a checkpoint every so many epochs; 0: only last and best.
+        accumulate: batches whose gradients are averaged before a step of the optimiser.
+        ema: decay of the moving average of the weights, such as 0.999; it is what is evaluated and kept. 0: none.
+        batch_norm: with several workers, each normalises its own half of a batch (``local``) or all together.
+        sorta_grad: epochs at the beginning in which the shortest batches come first.
+        blank_bias: where the bias of the blank's logit begins; below 0 shortens the blank plateau.
+        freeze: names of layers, such as ``blocks.0``, that stay as they are.
+        coach: one sentence per epoch on how training goes (``say``); ``act`` lets it change the rate or stop.
+        gradient_report: steps between two lines of ``gradients.jsonl``, the norm of each layer's gradient; 0: none.
+        save_steps: also save the state every so many steps, besides the end of each epoch; 0: not.
+        save_every: keep the network of every so many epochs; 0: only of the best.
+        keep_last, keep_best: how many of the last states, and of the best networks, stay on disk.
         summary_every: steps between two points of MindInsight's curves.
     """
 
@@ -142,13 +157,23 @@ class TrainConfig(Section):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     schedule: component(SCHEDULES) = Cosine()  # type: ignore[valid-type]
     clip_norm: float = Field(default=5.0, ge=0)
-    # YAML reads a bare off as False.
-    amp: Annotated[Literal["off", "auto", "O2", "O3"], BeforeValidator(lambda x: "off" if x is False else x)] = "off"
+    amp: Annotated[Literal["off", "auto", "O2", "O3"], BeforeValidator(_off)] = "off"
     mode: Literal["graph", "pynative"] = "graph"
     sink: bool = False
     seed: int = Field(default=0, ge=0)
     early_stopping: int = Field(default=0, ge=0)
+    accumulate: int = Field(default=1, ge=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    batch_norm: Literal["local", "synchronised"] = "local"
+    sorta_grad: int = Field(default=0, ge=0)
+    blank_bias: float = 0.0
+    freeze: tuple[str, ...] = ()
+    coach: Annotated[Literal["off", "say", "act"], BeforeValidator(_off)] = "say"
+    gradient_report: int = Field(default=0, ge=0)
+    save_steps: int = Field(default=0, ge=0)
     save_every: int = Field(default=0, ge=0)
+    keep_last: int = Field(default=2, ge=1)
+    keep_best: int = Field(default=1, ge=1)
     summary_every: int = Field(default=20, ge=1)
 
 

@@ -31,6 +31,10 @@ class DeviceError(DfcnnError):
     """A device or a package that this machine does not have."""
 
 
+class Interrupted(DfcnnError):
+    """Work that was stopped on request; says what was saved and how to go on."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The cure for a misspelt name: ``did you mean 'epochs'?``, or the list of what is known."""
     names = sorted(known)

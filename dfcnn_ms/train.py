@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from pathlib import Path
 
 from dfcnn_ms import cli
 from dfcnn_ms.config import DEFAULT_CONFIG, Config, load_config
-from dfcnn_ms.errors import DataError
+from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import replacing
 
 log = logging.getLogger(__name__)
 
 EXAMPLE = "python -m dfcnn_ms.train --config configs/digits.yaml --device_target auto train.epochs=3"
 
+#: how long other workers wait for the first one to make a corpus
+PREPARATION_SECONDS = 3600
+
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, makes sure that there is data, trains, and says what was made."""
     arguments = cli.parser("train", "Train a network from a configuration page.", EXAMPLE)
-    arguments.add_argument(
-        "--config",
-        default=DEFAULT_CONFIG,
-        help=f"a YAML page or the name of a shipped one (default: {DEFAULT_CONFIG})",
-    )
+    arguments.add_argument("--config", help=f"a YAML page or the name of a shipped one (default: {DEFAULT_CONFIG})")
     cli.add_device_target(arguments)
     arguments.add_argument("--run", help="name of the run's folder (default: the name in the page, numbered)")
     arguments.add_argument(
@@ -38,34 +38,56 @@ def main(argv: list[str] | None = None) -> None:
         default=Path("dfcnn.ckpt"),
         help="where the best network goes (default: dfcnn.ckpt)",
     )
+    arguments.add_argument("--init", type=Path, metavar="CKPT", help="begin with the weights of another network")
+    arguments.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, such as summary/digits")
     arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change one value of the page")
     options = arguments.parse_intermixed_args(argv)
-
-    config = load_config(options.config, options.overrides)
     cli.check_output("--ckpt", options.ckpt, (".ckpt",))
-    prepare_missing(config)
+    if options.resume and (options.config or options.run or options.init or options.overrides):
+        raise ConfigError("--resume goes on with the run's own page: leave out --config, --run, --init and overrides")
+    config = None if options.resume else load_config(options.config or DEFAULT_CONFIG, options.overrides)
 
-    from dfcnn_ms.training import trainer
+    from dfcnn_ms.training import run, runtime, trainer, workers
 
-    run = trainer.new_run(options.summary_base_dir, options.run or config.name)
-    result = trainer.train(config, device_target=options.device_target, run=run)
+    runtime.use_device(options.device_target)
+    me = workers.expected()
+    if config is None:
+        result = trainer.resume(options.resume, device_target=options.device_target)
+    else:
+        prepare_missing(config, me.is_first)
+        folder = run.new_run(options.summary_base_dir, options.run or config.name)
+        result = trainer.train(config, device_target=options.device_target, run=folder, init=options.init)
+    if not me.is_first:
+        return
     copy_checkpoint(result.best, options.ckpt)
     log.info(
         "best dev syllable error %.2f %% after %.0f s: %s; curves: mindinsight start --summary-base-dir %s",
-        100 * result.dev_syllable_error_rate, result.seconds, options.ckpt, options.summary_base_dir,
+        100 * result.dev_syllable_error_rate, result.seconds, options.ckpt, result.run.parent,
     )  # fmt: skip
 
 
-def prepare_missing(config: Config) -> None:
-    """Makes the corpus of a page whose manifests are missing, if the page says how."""
+def prepare_missing(config: Config, is_first: bool = True) -> None:
+    """Makes the corpus of a page whose manifests are missing, if the page says how; of several workers, the first."""
     if config.data.train.is_file() and config.data.dev.is_file():
         return
     if config.data.recipe is None:
         missing = config.data.dev if config.data.train.is_file() else config.data.train
         raise DataError(f"{missing}: no such manifest, and the page has no data.recipe to make it; prepare it first")
+    if not is_first:
+        wait_for(config.data.train, config.data.dev)
+        return
     from dfcnn_ms.corpora.recipes import prepare
 
     prepare(config.data.recipe, config.data.train.parent)
+
+
+def wait_for(*manifests: Path) -> None:
+    """Waits until another worker has made the manifests."""
+    deadline = time.monotonic() + PREPARATION_SECONDS
+    while not all(manifest.is_file() for manifest in manifests):
+        if time.monotonic() > deadline:
+            raise DataError(f"{manifests[0]}: the first worker has not made it; prepare the corpus before training")
+        time.sleep(1)
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:

@@ -13,7 +13,8 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import mindspore.dataset as ds
@@ -74,6 +75,11 @@ class Corpus:
         for augment in self.augment_features:
             features = augment(features, rng)
         return features
+
+    @cached_property
+    def longest_frames(self) -> list[int]:
+        """The most frames that :meth:`features` may return, for each utterance."""
+        return [self.frames(index) for index in range(len(self))]
 
     def frames(self, index: int) -> int:
         """The most frames that :meth:`features` may return for one utterance."""
@@ -150,12 +156,14 @@ class Plan:
         batch_size: rows of every batch.
         shuffle: a new order each epoch; otherwise that of the buckets.
         seed: of the order.
+        sorted_epochs: how many first epochs go from the shortest batches to the longest.
     """
 
     buckets: tuple[tuple[int, tuple[int, ...]], ...]
     batch_size: int
     shuffle: bool = False
     seed: int = 0
+    sorted_epochs: int = 0
 
     def __len__(self) -> int:
         """Batches per epoch, the same in every epoch."""
@@ -164,25 +172,34 @@ class Plan:
     def __call__(self, epoch: int = 0) -> list[Batch]:
         """The batches of one epoch; every utterance is in exactly one."""
         rng = np.random.default_rng((self.seed, epoch))
+        shuffle = self.shuffle and epoch >= self.sorted_epochs
         batches = []
         for frames, members in self.buckets:
-            order = rng.permutation(members) if self.shuffle else np.array(members)
+            order = rng.permutation(members) if shuffle else np.array(members)
             for start in range(0, len(order), self.batch_size):
                 indices = tuple(int(index) for index in order[start : start + self.batch_size])
                 batches.append(Batch(indices, self.batch_size, frames))
-        if self.shuffle:
+        if shuffle:
             batches = [batches[index] for index in rng.permutation(len(batches))]
         return batches
 
 
-def plan_batches(frames: Sequence[int], batch_size: int, buckets: int, *, shuffle: bool = False, seed: int = 0) -> Plan:
+def plan_batches(
+    frames: Sequence[int],
+    batch_size: int,
+    buckets: int,
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+    sorted_epochs: int = 0,
+) -> Plan:
     """Divides utterances into at most ``buckets`` groups of like length, so that as little as possible is padded.
 
     Args:
         frames: the most frames of each utterance.
         batch_size: rows of a batch.
         buckets: shapes allowed; each is compiled once.
-        shuffle, seed: see :class:`Plan`.
+        shuffle, seed, sorted_epochs: see :class:`Plan`.
     """
     if not frames:
         raise DataError("no utterances to make batches of; the manifest is empty")
@@ -191,7 +208,8 @@ def plan_batches(frames: Sequence[int], batch_size: int, buckets: int, *, shuffl
     members: dict[int, list[int]] = {shape: [] for shape in shapes}
     for index, length in enumerate(rounded):
         members[shapes[bisect.bisect_left(shapes, length)]].append(index)
-    return Plan(tuple((shape, tuple(members[shape])) for shape in shapes), batch_size, shuffle, seed)
+    filled = tuple((shape, tuple(sorted(members[shape], key=lambda index: frames[index]))) for shape in shapes)
+    return Plan(filled, batch_size, shuffle, seed, sorted_epochs)
 
 
 def least_padding(lengths: Sequence[int], buckets: int) -> list[int]:
@@ -223,48 +241,62 @@ class BatchSource:
         plan: which utterances form which batch.
         max_labels: columns of the label array, the same in every batch.
         epoch: the epoch that the next iteration will yield.
+        skip: batches of that epoch which are left out, because an interrupted training has had them.
+        rank, workers: which rows of each batch are this worker's.
+        on_epoch: called in the loader's thread when an epoch begins.
         error: what was wrong with the data, if anything; MindSpore's loader buries it in an error of its own.
     """
 
     corpus: Corpus
     plan: Plan
     epoch: int = 0
+    skip: int = 0
+    rank: int = 0
+    workers: int = 1
     error: DataError | None = None
+    on_epoch: Callable[[], None] | None = None
     max_labels: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.max_labels = max(1, *(len(label) for label in self.corpus.labels), 1)
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return len(self.plan) - self.skip
 
     def __iter__(self) -> Iterator[Arrays]:
         epoch, self.epoch = self.epoch, self.epoch + 1
+        if self.on_epoch is not None:
+            self.on_epoch()
         try:
-            for batch in self.plan(epoch):
+            for batch in self.plan(epoch)[self.skip :]:
                 yield self.arrays(batch, epoch)
         except DataError as error:
             self.error = error
             raise
 
+    def share(self, rank: int, workers: int) -> BatchSource:
+        """The same batches, of which the arrays hold the rows of one worker."""
+        return replace(self, rank=rank, workers=workers)
+
     def arrays(self, batch: Batch, epoch: int = 0) -> Arrays:
         """Features (B, 1, T, F), labels (B, L), feature lengths (B,), label lengths (B,) of one batch."""
+        rows = range(self.rank, batch.size, self.workers)
         bins = self.corpus.frontend.features.num_bins
-        features = np.zeros((batch.size, 1, batch.frames, bins), np.float32)
-        labels = np.ones((batch.size, self.max_labels), np.int32)
-        feature_lengths = np.zeros(batch.size, np.int32)
-        label_lengths = np.full(batch.size, FILLER, np.int32)
-        for row, index in enumerate(batch.indices):
+        features = np.zeros((len(rows), 1, batch.frames, bins), np.float32)
+        labels = np.ones((len(rows), self.max_labels), np.int32)
+        feature_lengths = np.zeros(len(rows), np.int32)
+        label_lengths = np.full(len(rows), FILLER, np.int32)
+        for row, place in enumerate(rows):
+            # Fillers repeat real sound, so that batch norm sees speech and not silence.
+            index = batch.indices[place % len(batch.indices)]
             picture = self.corpus.features(index, epoch)  # (T, F)
             self._check_fit(picture, batch, index)
-            label = self.corpus.labels[index]
             features[row, 0, : len(picture)] = picture
-            labels[row, : len(label)] = label
-            feature_lengths[row], label_lengths[row] = len(picture), len(label)
-        # Fillers repeat real sound, so that batch norm sees speech and not silence.
-        used = len(batch.indices)
-        for row in range(used, batch.size):
-            features[row], feature_lengths[row] = features[row % used], feature_lengths[row % used]
+            feature_lengths[row] = len(picture)
+            if place < len(batch.indices):
+                label = self.corpus.labels[index]
+                labels[row, : len(label)] = label
+                label_lengths[row] = len(label)
         return features, labels, feature_lengths, label_lengths
 
     def _check_fit(self, picture: np.ndarray, batch: Batch, index: int) -> None:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import nn
 from mindspore.train import Callback, RunContext
 from tqdm import tqdm
 
-from dfcnn_ms.errors import DfcnnError
-from dfcnn_ms.metrics import Edits
+from dfcnn_ms.errors import DfcnnError, Interrupted
 from dfcnn_ms.training.batches import BatchSource
-from dfcnn_ms.training.history import TARGET, History
+from dfcnn_ms.training.evaluation import Output
+from dfcnn_ms.training.history import TARGET, History, StepOutputs
 from dfcnn_ms.training.optimizers import RateTable
 
 log = logging.getLogger(__name__)
-
-
-def step_outputs(context: RunContext) -> tuple[float, float, bool]:
-    """Loss, gradient norm and whether the step was applied, of the step that has just ended."""
-    loss, norm, applied = context.original_args().net_outputs
-    return float(loss.asnumpy()), float(norm.asnumpy()), bool(applied.asnumpy())
 
 
 def current_rate(optimizer: nn.Optimizer) -> float:
@@ -34,72 +29,120 @@ def current_rate(optimizer: nn.Optimizer) -> float:
 
 
 class Bookkeeper(Callback):
-    """Opens the record of each epoch and closes it with the mean loss, the rate and the speed. Comes first."""
+    """Reads what each step gave, once, and closes each epoch with mean loss, rate and speed. Comes first.
 
-    def __init__(self, history: History, optimizer: nn.Optimizer, utterances: int) -> None:
+    Args:
+        history: where it is written.
+        optimizer: whose rate is noted.
+        source: the batches of training.
+        infeasible: utterances of an epoch that contribute nothing.
+        sink: whether the whole epoch is one step of the device.
+    """
+
+    def __init__(
+        self, history: History, optimizer: nn.Optimizer, source: BatchSource, infeasible: int, *, sink: bool
+    ) -> None:
         super().__init__()
         self.history = history
         self.optimizer = optimizer
-        self.utterances = utterances
+        self.source = source
+        self.infeasible = infeasible
+        self.sink = sink
+        labels = source.corpus.labels
+        self.syllables = sum(map(len, labels)) / len(labels)
 
     def on_train_epoch_begin(self, run_context: RunContext) -> None:
-        """Starts the clock."""
+        """Opens the record and starts the clocks."""
         self.history.start_epoch(run_context.original_args().cur_epoch_num)
-        self.losses: list[float] = []
-        self.norms: list[float] = []
-        self.skipped = 0
-        self.started = time.monotonic()
+        self.before = {key: float(value) for key, value in self.history.timings[-1].items()}
+        self.started = self.idle_since = time.monotonic()
+        self.waited = 0.0
+
+    def on_train_step_begin(self, run_context: RunContext) -> None:
+        """Counts how long the step had to wait for its batch."""
+        self.waited += time.monotonic() - self.idle_since
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Keeps the figures of the step."""
-        loss, norm, applied = step_outputs(run_context)
-        self.losses.append(loss)
-        self.norms.append(norm)
-        self.skipped += not applied
+        loss, norm, applied, _ = run_context.original_args().net_outputs
+        outputs = StepOutputs(float(loss.asnumpy()), float(norm.asnumpy()), bool(applied.asnumpy()))
+        self.history.advance(len(self.source) if self.sink else 1, outputs)
+        if outputs.applied and np.isfinite(outputs.loss):
+            self.history.add(steps=1, loss=outputs.loss, norm=outputs.norm)
+        else:
+            self.history.add(skipped=1)
+        self.idle_since = time.monotonic()
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Notes the figures of the epoch."""
-        seconds = time.monotonic() - self.started
+        sums = self.history.sums
+        steps = max(1.0, sums.get("steps", 0.0))
         self.history.note(
-            step=run_context.original_args().cur_step_num,
-            train_loss=float(np.mean(self.losses)),
-            gradient_norm=float(np.mean(self.norms)),
-            skipped_steps=self.skipped,
+            step=self.history.step,
+            train_loss=sums.get("loss", float("nan")) / steps,
+            loss_per_syllable=sums.get("loss", float("nan")) / steps / self.syllables,
+            gradient_norm=sums.get("norm", float("nan")) / steps,
+            skipped_steps=int(sums.get("skipped", 0)),
+            infeasible=self.infeasible,
             learning_rate=current_rate(self.optimizer),
+        )
+        seconds = self.before.get("train_seconds", 0.0) + time.monotonic() - self.started
+        self.history.time(
             train_seconds=round(seconds, 3),
-            utterances_per_second=round(self.utterances / seconds, 1),
+            wait_seconds=round(self.before.get("wait_seconds", 0.0) + self.waited, 3),
+            utterances_per_second=round(len(self.source.corpus) / seconds, 1),
         )
 
 
 class StopOnNan(Callback):
     """Ends training at the first loss that is not finite and says which utterances were in the batch."""
 
-    def __init__(self, source: BatchSource, tolerate: int = 0) -> None:
+    def __init__(self, history: History, source: BatchSource, tolerate: int = 0) -> None:
         super().__init__()
+        self.history = history
         self.source = source
         self.tolerate = tolerate
-        self.in_a_row = 0
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Looks at the loss, and at steps that were skipped because of their gradients."""
-        loss, norm, applied = step_outputs(run_context)
-        self.in_a_row = 0 if applied else self.in_a_row + 1
-        if np.isfinite(loss) and self.in_a_row <= self.tolerate:
+        latest, counters = self.history.latest, self.history.counters
+        counters["skipped_in_a_row"] = 0 if latest.applied else counters.get("skipped_in_a_row", 0) + 1
+        if np.isfinite(latest.loss) and counters["skipped_in_a_row"] <= self.tolerate:
             return
-        arguments = run_context.original_args()
-        epoch = arguments.cur_epoch_num - 1
-        batch = self.source.plan(epoch)[(arguments.cur_step_num - 1) % len(self.source.plan)]
+        epoch = run_context.original_args().cur_epoch_num
+        batch = self.source.plan(epoch - 1)[self.history.step_in_epoch - 1]
         ids = ", ".join(self.source.corpus.utterances[index].id for index in batch.indices)
         raise DfcnnError(
-            f"step {arguments.cur_step_num} (epoch {epoch + 1}): loss {loss} and gradient norm {norm} are not finite; "
-            f"the step was not applied; lower train.rate or train.clip_norm, or look at its utterances: {ids}"
+            f"step {self.history.step} (epoch {epoch}): loss {latest.loss} and gradient norm {latest.norm} are not "
+            "finite; the step was not applied; lower train.rate or train.clip_norm, or look at its utterances: "
+            f"{ids}"
         )
 
 
-class Evaluate(Callback):
-    """Measures the dev set after each epoch: the corpus-level syllable error rate."""
+class GradientReport(Callback):
+    """Writes the norm of each layer's gradient to ``gradients.jsonl``, every so many steps."""
 
-    def __init__(self, history: History, measure: Callable[[], Edits]) -> None:
+    def __init__(self, history: History, path: Path, names: list[str], every: int) -> None:
+        super().__init__()
+        self.history = history
+        self.path = path
+        self.names = names
+        self.every = every
+
+    def on_train_step_end(self, run_context: RunContext) -> None:
+        """Adds one line: the step, and name -> norm."""
+        if self.history.step % self.every:
+            return
+        squares = run_context.original_args().net_outputs[3].asnumpy()
+        norms = {name: float(np.sqrt(square)) for name, square in zip(self.names, squares, strict=True)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": self.history.step, "norms": norms}) + "\n")
+
+
+class Evaluate(Callback):
+    """Measures the dev set after each epoch: the corpus-level syllable error rate, and what the output looks like."""
+
+    def __init__(self, history: History, measure: Callable[[], Output]) -> None:
         super().__init__()
         self.history = history
         self.measure = measure
@@ -107,35 +150,129 @@ class Evaluate(Callback):
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Decodes the dev set and notes its error."""
         started = time.monotonic()
-        edits = self.measure()
+        output = self.measure()
+        edits = output.edits
         self.history.note(
             **{TARGET: edits.rate},
             dev_substitutions=edits.substitutions,
             dev_deletions=edits.deletions,
             dev_insertions=edits.insertions,
-            dev_seconds=round(time.monotonic() - started, 3),
+            blank_fraction=output.blanks / max(1, output.steps),
+            emitted_ratio=output.emitted / max(1, edits.reference_length),
+            entropy=output.entropy / max(1, output.steps),
         )
+        self.history.time(dev_seconds=round(time.monotonic() - started, 3))
 
 
-class Checkpoints(Callback):
-    """Keeps the last state, the best state and, if asked, the state of every N epochs."""
+class Coach(Callback):
+    """Says in one sentence how training goes; changes the rate or stops only if it was asked to."""
 
-    def __init__(self, history: History, save: Callable[[Path, int, int], None], folder: Path, every: int = 0) -> None:
+    def __init__(self, history: History, rates: RateTable, *, act: bool) -> None:
+        super().__init__()
+        self.history = history
+        self.rates = rates
+        self.act = act
+
+    def on_train_epoch_end(self, run_context: RunContext) -> None:
+        """Looks at all epochs so far."""
+        from dfcnn_ms.training.coach import advise
+
+        advice = advise(self.history.records)
+        self.history.note(coach=advice.rule)
+        self.sentence = advice.sentence
+        if not (self.act and advice.action):
+            return
+        if advice.action.stop:
+            stop(run_context, self.history)
+        if advice.action.rate_factor is not None:
+            self.rates.multiply(advice.action.rate_factor)
+
+
+class KeepNetworks(Callback):
+    """Keeps the best network as ``best.ckpt``, the best few and those of every N epochs as ``epochNNN.ckpt``."""
+
+    def __init__(self, history: History, save: Callable[[str], None], folder: Path, best: int, every: int) -> None:
         super().__init__()
         self.history = history
         self.save = save
         self.folder = folder
+        self.best = best
         self.every = every
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
-        """Saves ``last.ckpt``, and ``best.ckpt`` when the target has never been lower."""
-        arguments = run_context.original_args()
-        place = arguments.cur_epoch_num, arguments.cur_step_num
-        self.save(self.folder / "last.ckpt", *place)
+        """Saves what deserves it and removes what no longer does."""
+        epoch = self.history.last["epoch"]
         if self.history.epochs_since_best() == 0:
-            self.save(self.folder / "best.ckpt", *place)
-        if self.every and place[0] % self.every == 0:
-            self.save(self.folder / f"epoch{place[0]:03d}.ckpt", *place)
+            self.save("best.ckpt")
+        if epoch in self.kept():
+            self.save(name(epoch))
+        for path in self.folder.glob("epoch*.ckpt"):
+            if path.name not in {name(epoch) for epoch in self.kept()}:
+                path.unlink()
+
+    def kept(self) -> set[int]:
+        """The epochs whose networks stay."""
+        ranked = sorted(self.history.epochs, key=lambda record: (record[TARGET], record["epoch"]))
+        best = {record["epoch"] for record in ranked[: self.best]} if self.best > 1 else set()
+        return best | {record["epoch"] for record in ranked if self.every and record["epoch"] % self.every == 0}
+
+
+def name(epoch: int) -> str:
+    """``epoch007.ckpt``."""
+    return f"epoch{epoch:03d}.ckpt"
+
+
+class SaveState(Callback):
+    """Saves the whole state of training after each epoch, every so many steps, and when it is told to stop. Last.
+
+    Args:
+        history: closed here at the end of each epoch.
+        save: writes the state.
+        steps_per_epoch: of a whole epoch.
+        every: steps between two states inside an epoch; 0: none.
+        asked: says whether somebody wants training to end.
+        again: how to go on, for people.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        save: Callable[[], None],
+        *,
+        steps_per_epoch: int,
+        every: int,
+        asked: Callable[[], bool],
+        again: str,
+    ) -> None:
+        super().__init__()
+        self.history = history
+        self.save = save
+        self.steps_per_epoch = steps_per_epoch
+        self.every = every
+        self.asked = asked
+        self.again = again
+
+    def on_train_step_end(self, run_context: RunContext) -> None:
+        """Saves in the middle of an epoch; its last step is left to the end of the epoch."""
+        if self.history.step_in_epoch >= self.steps_per_epoch:
+            return
+        end = self.asked()
+        if end or (self.every and self.history.step % self.every == 0):
+            self.save()
+        if end:
+            self.leave()
+
+    def on_train_epoch_end(self, run_context: RunContext) -> None:
+        """Closes the epoch and saves."""
+        self.history.finish_epoch()
+        self.save()
+        if self.asked() and not run_context.get_stop_requested():
+            self.leave()
+
+    def leave(self) -> None:
+        """Ends training from within."""
+        place = f"step {self.history.step} (epoch {self.history.last['epoch']})"
+        raise Interrupted(f"everything up to {place} is saved; go on with: {self.again}")
 
 
 class ReduceOnPlateau(Callback):
@@ -147,14 +284,15 @@ class ReduceOnPlateau(Callback):
         self.rates = rates
         self.patience = patience
         self.factor = factor
-        self.waited = 0
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Counts the epochs without improvement since the last reduction."""
-        self.waited = 0 if self.history.epochs_since_best() == 0 else self.waited + 1
-        if self.waited >= self.patience:
-            self.waited = 0
-            self.rates.scale.set_data(Tensor(self.rates.scale.asnumpy() * np.float32(self.factor)))
+        counters = self.history.counters
+        best = self.history.epochs_since_best() == 0
+        counters["plateau"] = 0 if best else counters.get("plateau", 0) + 1
+        if counters["plateau"] >= self.patience:
+            counters["plateau"] = 0
+            self.rates.multiply(self.factor)
             log.info("the dev error has not improved for %d epochs: rate x %g", self.patience, self.factor)
 
 
@@ -170,46 +308,58 @@ class EarlyStopping(Callback):
         """Asks the model to stop."""
         if self.history.epochs_since_best() >= self.patience:
             log.info("stopping early: no better dev error for %d epochs", self.patience)
-            run_context.request_stop()
+            stop(run_context, self.history)
+
+
+def stop(run_context: RunContext, history: History) -> None:
+    """Ends training after this epoch, for good: a resumed run would find it finished."""
+    history.counters["finished"] = 1
+    run_context.request_stop()
 
 
 class Progress(Callback):
-    """A bar over the steps of an epoch, and one line for each epoch that has ended. Comes last."""
+    """A bar over the steps of an epoch, and one line for each epoch that has ended."""
 
-    def __init__(self, history: History, optimizer: nn.Optimizer, epochs: int, batch_size: int) -> None:
+    def __init__(
+        self, history: History, optimizer: nn.Optimizer, epochs: int, source: BatchSource, coach: Coach | None
+    ) -> None:
         super().__init__()
         self.history = history
         self.optimizer = optimizer
         self.epochs = epochs
-        self.batch_size = batch_size
-
-    def on_train_begin(self, run_context: RunContext) -> None:
-        """Starts the clock of the whole training."""
-        self.started = time.monotonic()
+        self.source = source
+        self.coach = coach
 
     def on_train_epoch_begin(self, run_context: RunContext) -> None:
         """Opens the bar (a terminal only)."""
-        arguments = run_context.original_args()
-        title = f"epoch {arguments.cur_epoch_num}/{self.epochs}"
-        self.bar = tqdm(total=arguments.batch_num * self.batch_size, desc=title, unit="utt", disable=None, leave=False)
+        self.bar = tqdm(
+            total=len(self.source.plan) * self.source.plan.batch_size,
+            initial=self.history.step_in_epoch * self.source.plan.batch_size,
+            desc=f"epoch {run_context.original_args().cur_epoch_num}/{self.epochs}",
+            unit="utt", disable=None, leave=False,
+        )  # fmt: skip
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Moves the bar."""
         if self.bar.disable:
             return
-        loss, _, _ = step_outputs(run_context)
-        self.bar.set_postfix_str(f"loss {loss:.3f}, rate {current_rate(self.optimizer):.1e}", refresh=False)
-        self.bar.update(self.batch_size)
+        rate = current_rate(self.optimizer)
+        self.bar.set_postfix_str(f"loss {self.history.latest.loss:.3f}, rate {rate:.1e}", refresh=False)
+        self.bar.update(self.source.plan.batch_size)
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Says how the epoch went and how long the rest will take."""
         self.bar.close()
-        epoch, last = run_context.original_args().cur_epoch_num, self.history.last
-        elapsed = time.monotonic() - self.started
-        left = elapsed / epoch * (self.epochs - epoch)
+        last = self.history.records[-1]
+        seconds = np.mean([record["train_seconds"] + record["dev_seconds"] for record in self.history.records])
         log.info(
             "epoch %*d/%d  loss %7.3f  dev syllable error %6.2f %%  rate %.1e  %4.0f utt/s  %3.0f s left",
-            len(str(self.epochs)), epoch, self.epochs, last["train_loss"], 100 * last[TARGET],
-            last["learning_rate"], last["utterances_per_second"], left,
+            len(str(self.epochs)), last["epoch"], self.epochs, last["train_loss"], 100 * last[TARGET],
+            last["learning_rate"], last["utterances_per_second"], seconds * (self.epochs - last["epoch"]),
         )  # fmt: skip
-        self.history.finish_epoch()
+        if self.coach is not None:
+            log.info("  coach: %s", self.coach.sentence)
+
+    def on_train_end(self, run_context: RunContext) -> None:
+        """Leaves no bar behind."""
+        self.bar.close()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
+
+from dfcnn_ms.training.workers import Workers
 
 MOVING_STATISTICS = ("moving_mean", "moving_variance")
 
@@ -63,55 +68,151 @@ class TrainStep(nn.TrainOneStepCell):
         optimizer: the optimiser over its trainable parameters.
         clip_norm: largest global gradient norm; 0 leaves gradients alone.
         scaler: a ``mindspore.amp`` loss scaler for mixed precision, or None.
+        accumulate: calls whose gradients are averaged before the optimiser takes a step.
+        ema: decay of the moving averages of weights and statistics; 0: there are none.
+        workers: processes that train together, each with its own rows of the batch.
 
     Outputs:
-        (loss (), gradient norm before clipping (), whether the step was applied ()).
+        (loss (), gradient norm before clipping (), whether the gradients were used (), squared norms (P,)), the last
+        of each weight's gradient, in the order of ``weights``.
     """
 
-    def __init__(self, network: nn.Cell, optimizer: nn.Optimizer, clip_norm: float = 0.0, scaler: Any = None) -> None:
+    def __init__(
+        self,
+        network: nn.Cell,
+        optimizer: nn.Optimizer,
+        clip_norm: float = 0.0,
+        scaler: Any = None,
+        *,
+        accumulate: int = 1,
+        ema: float = 0.0,
+        workers: int = 1,
+    ) -> None:
         super().__init__(network, optimizer)
         self.clip_norm = clip_norm
         self.scaler = scaler
+        self.accumulate = accumulate
+        self.ema = ema
+        self.workers = workers
+        self.all_reduce = ops.AllReduce() if workers > 1 else None
         self.value_and_grad = ms.value_and_grad(self.scaled_loss, None, self.weights)
         # Batch norms move their statistics while the loss is computed, before anyone knows whether it is finite.
         self.statistics = tuple(
             parameter for parameter in network.get_parameters() if parameter.name.endswith(MOVING_STATISTICS)
         )
-        self.good_statistics = tuple(
-            Parameter(parameter.asnumpy(), name=f"good.{parameter.name}", requires_grad=False)
-            for parameter in self.statistics
-        )
+        self.good_statistics = copies(self.statistics, "good")
+        self.gathered = copies(self.weights, "gathered", zeros=True) if accumulate > 1 else ()
+        self.gathered_calls = Parameter(Tensor(0, ms.int32), name="gathered_calls", requires_grad=False)
+        self.averaged = tuple(self.weights) + self.statistics
+        self.averages = copies(self.averaged, "ema") if ema else ()
 
     def scaled_loss(self, *batch: Tensor) -> Tensor:
         """The loss, multiplied by the scale of mixed precision if there is one."""
         loss = self.network(*batch)
         return loss if self.scaler is None else self.scaler.scale(loss)
 
-    def construct(self, *batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def construct(self, *batch: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         loss, gradients = self.value_and_grad(*batch)
         if self.scaler is not None:
             loss = self.scaler.unscale(loss)
             gradients = self.scaler.unscale(gradients)
         gradients = self.grad_reducer(gradients)
-        norm = global_norm(gradients)
+        if self.all_reduce is not None:
+            loss = self.all_reduce(loss) / self.workers
+        squares = squared_norms(gradients)
+        norm = ops.sqrt(squares.sum())
         finite = ops.isfinite(norm)
         if self.scaler is not None:
             loss = ops.depend(loss, self.scaler.adjust(finite))
-        if self.clip_norm > 0:
-            gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
         if finite:
-            loss = ops.depend(loss, self.optimizer(gradients))
+            loss = ops.depend(loss, self.use(gradients))
             for good, statistic in zip(self.good_statistics, self.statistics):  # noqa: B905 (unknown to graph mode)
                 ops.assign(good, statistic)
         else:
             for good, statistic in zip(self.good_statistics, self.statistics):  # noqa: B905 (unknown to graph mode)
                 ops.assign(statistic, good)
-        return loss, norm, finite
+        return loss, norm, finite, squares
+
+    def use(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """Applies finite gradients, or gathers them until there are enough."""
+        if self.accumulate == 1:
+            return self.apply(gradients)
+        for total, gradient in zip(self.gathered, gradients):  # noqa: B905 (unknown to graph mode)
+            ops.assign_add(total, gradient)
+        calls = ops.assign_add(self.gathered_calls, 1)
+        if calls == self.accumulate:
+            means: tuple[Tensor, ...] = ()
+            for total in self.gathered:
+                means += (total / self.accumulate,)
+            calls = ops.depend(calls, self.apply(means))
+            for total in self.gathered:
+                ops.assign(total, ops.zeros_like(total))
+            ops.assign(self.gathered_calls, 0)
+        return calls
+
+    def apply(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """Clips, takes the step of the optimiser and moves the averages after the weights."""
+        if self.clip_norm > 0:
+            gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
+        done = self.optimizer(gradients)
+        if self.ema > 0:
+            # A young average follows quickly, so that it forgets where the weights began.
+            updates = self.optimizer.global_step.astype(ms.float32).reshape(())
+            decay = ops.minimum((1.0 + updates) / (10.0 + updates), self.ema)
+            for average, value in zip(self.averages, self.averaged):  # noqa: B905 (unknown to graph mode)
+                ops.assign(average, average * decay + value * (1.0 - decay))
+        return done
+
+    def state(self) -> dict[str, Parameter]:
+        """Every number that the next step depends on, by name: network, optimiser, averages, loss scale."""
+        held = [*self.good_statistics, *self.gathered, *self.averages]
+        if self.scaler is not None:
+            held += [self.scaler.scale_value, self.scaler.counter]
+        return {**self.parameters_dict(), **{parameter.name: parameter for parameter in held}}
+
+    def agree(self, workers: Workers) -> None:
+        """Gives all workers the same statistics of batch norms: the mean of what each has seen."""
+        moving = self.averages[len(self.weights) :]
+        workers.mean_of([*self.statistics, *moving])
+        if workers.count > 1:
+            for good, statistic in zip(self.good_statistics, self.statistics, strict=True):
+                good.set_data(statistic.value())
+
+    def remember_statistics(self) -> None:
+        """Takes the statistics of the batch norms as they are now for good; call it after loading weights."""
+        for good, statistic in zip(self.good_statistics, self.statistics, strict=True):
+            good.set_data(Tensor(statistic.asnumpy()))
+        for average, value in zip(self.averages, self.averaged if self.ema else (), strict=True):
+            average.set_data(Tensor(value.asnumpy()))
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Within it the network has the averaged weights, if there are any: those that are evaluated and kept."""
+        held = [Tensor(value.asnumpy()) for value in self.averaged] if self.ema else []
+        for value, average in zip(self.averaged, self.averages, strict=False):
+            value.set_data(Tensor(average.asnumpy()))
+        try:
+            yield
+        finally:
+            for value, before in zip(self.averaged, held, strict=False):
+                value.set_data(before)
 
 
-def global_norm(tensors: tuple[Tensor, ...]) -> Tensor:
-    """Square root of the sum of all squares, in float32."""
-    total = ops.zeros((), ms.float32)
+def copies(parameters: Sequence[Parameter], prefix: str, *, zeros: bool = False) -> tuple[Parameter, ...]:
+    """Parameters with the values of others, or zeros, called ``prefix.name``; the optimiser does not touch them."""
+    return tuple(
+        Parameter(
+            np.zeros_like(parameter.asnumpy()) if zeros else parameter.asnumpy(),
+            name=f"{prefix}.{parameter.name}",
+            requires_grad=False,
+        )
+        for parameter in parameters
+    )
+
+
+def squared_norms(tensors: tuple[Tensor, ...]) -> Tensor:
+    """The sum of squares of each of P tensors: (P,) float32."""
+    squares: tuple[Tensor, ...] = ()
     for tensor in tensors:
-        total += ops.square(tensor.astype(ms.float32)).sum()
-    return ops.sqrt(total)
+        squares += (ops.square(tensor.astype(ms.float32)).sum().reshape(1),)
+    return ops.concat(squares)

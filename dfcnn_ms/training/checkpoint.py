@@ -15,9 +15,12 @@ from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import Config, parse_config
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.files import replacing
+from dfcnn_ms.models.dropout import COUNTER
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 FORMAT = 1
+#: what the names of averaged weights begin with, in a checkpoint that holds the whole state of training
+AVERAGE = "ema."
 _META = "dfcnn_ms"
 
 
@@ -33,6 +36,7 @@ class Meta:
         epoch, step: where training stood.
         metrics: figures of the epoch that was saved, such as ``dev_syllable_error_rate``.
         decoding: what was tuned on the dev set after training: ``lm_weight``, ``length_bonus``, ``temperature``.
+        training: everything but numbers that a resumed training needs, in a checkpoint that can be resumed.
     """
 
     config: Config
@@ -43,6 +47,7 @@ class Meta:
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     decoding: Mapping[str, float] = field(default_factory=dict)
+    training: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
         """The meta data as text, as it is stored."""
@@ -57,6 +62,7 @@ class Meta:
                 "step": self.step,
                 "metrics": dict(self.metrics),
                 "decoding": dict(self.decoding),
+                "training": self.training,
             },
             ensure_ascii=False,
         )
@@ -79,6 +85,7 @@ class Meta:
             step=stored["step"],
             metrics=stored["metrics"],
             decoding=stored.get("decoding", {}),
+            training=stored.get("training"),
         )
 
 
@@ -90,26 +97,36 @@ class Checkpoint:
     parameters: Mapping[str, Parameter]
 
     def load_into(self, network: nn.Cell) -> None:
-        """Puts the weights into ``network``; each of its parameters must be there, in its shape."""
-        for name, parameter in network.parameters_dict().items():
-            stored = self.parameters.get(name)
+        """Puts the weights into ``network``, averaged ones first; each must be there, in its shape.
+
+        What only training counts, such as the steps of a dropout, is left as it is.
+        """
+        averaged = {name[len(AVERAGE) :]: value for name, value in self.parameters.items() if name.startswith(AVERAGE)}
+        weights = {**self.parameters, **averaged}
+        for name, parameter in weights_of(network).items():
+            stored = weights.get(name)
             if stored is None or stored.shape != parameter.shape:
                 got = "nothing" if stored is None else f"shape {stored.shape}"
                 raise CheckpointError(
                     f"the checkpoint does not fit the network: {name} wants shape {parameter.shape}, got {got}; "
                     "load it with the configuration that it was trained with"
                 )
-        ms.load_param_into_net(network, dict(self.parameters))
+            parameter.set_data(stored)
 
 
 def save(path: str | Path, parameters: nn.Cell | Mapping[str, Parameter], meta: Meta) -> None:
     """Writes a checkpoint under a temporary name and renames it: a reader sees the old file or the new one."""
     if isinstance(parameters, nn.Cell):
-        parameters = parameters.parameters_dict()
+        parameters = weights_of(parameters)
     entries = [{"name": name, "data": value} for name, value in parameters.items()]
     with replacing(path) as temporary:
         ms.save_checkpoint(entries, str(temporary), append_dict={_META: meta.to_json()}, crc_check=True)
         temporary.chmod(0o644)  # MindSpore leaves it unwritable
+
+
+def weights_of(network: nn.Cell) -> dict[str, Parameter]:
+    """What a network needs to listen: its parameters by name, without the counters that only training reads."""
+    return {name: value for name, value in network.parameters_dict().items() if not name.endswith(COUNTER)}
 
 
 def update_decoding(path: str | Path, values: Mapping[str, float]) -> None:

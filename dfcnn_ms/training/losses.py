@@ -55,12 +55,14 @@ class CTCLoss(nn.Cell):
         >>> loss = CTCLoss()(network(features, lengths), network.output_lengths(lengths), labels, label_lengths)
     """
 
-    def __init__(self, reduction: str = "mean", blank: int = 0) -> None:
+    def __init__(self, reduction: str = "mean", blank: int = 0, workers: int = 1) -> None:
         super().__init__()
         if reduction not in REDUCTIONS:
             raise ConfigError(f"reduction: got {reduction!r}, wanted one of {', '.join(REDUCTIONS)}")
         self.reduction = reduction
         self.blank = blank
+        self.workers = workers
+        self.all_reduce = ops.AllReduce() if workers > 1 else None
 
     def feasible(self, logits: Tensor, logit_lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
         """Says which utterances have at least one path: (B,) bool."""
@@ -102,4 +104,7 @@ class CTCLoss(nn.Cell):
             return losses
         if self.reduction == "sum":
             return losses.sum()
-        return losses.sum() / ops.clamp(feasible.astype(ms.float32).sum(), 1.0, None)
+        count = feasible.astype(ms.float32).sum()
+        if self.all_reduce is not None:  # the mean of the workers' losses is then the mean over all their utterances
+            count = self.all_reduce(count)
+        return losses.sum() * self.workers / ops.clamp(count, 1.0, None)

@@ -25,6 +25,10 @@ class RateTable(LearningRateSchedule):
         self.rates = Tensor(rates, ms.float32)
         self.scale = Parameter(Tensor(1.0, ms.float32), name="rate_scale", requires_grad=False)
 
+    def multiply(self, factor: float) -> None:
+        """Multiplies all rates from now on."""
+        self.scale.set_data(Tensor(self.scale.asnumpy() * np.float32(factor)))
+
     def construct(self, global_step: Tensor) -> Tensor:
         step = ops.minimum(global_step.reshape(()), self.last)
         return ops.gather(self.rates, step, 0) * self.scale

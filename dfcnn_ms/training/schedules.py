@@ -59,6 +59,36 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True)
+class CosineRestarts(Schedule):
+    """Half a cosine from the peak to ``final`` times the peak, again and again; each is ``growth`` times as long.
+
+    Attributes:
+        period_epochs: how long the first one is.
+        growth: how much longer each next one is.
+        final: the factor just before a restart.
+    """
+
+    period_epochs: float = 10.0
+    growth: float = 1.0
+    final: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.period_epochs <= 0 or self.growth < 1:
+            raise ConfigError(
+                f"cosine_restarts: got period_epochs {self.period_epochs} and growth {self.growth}, "
+                "wanted more than 0 and at least 1"
+            )
+
+    def after_warmup(self, epoch: float, epochs: float) -> float:
+        period = self.period_epochs
+        while epoch >= period:
+            epoch -= period
+            period *= self.growth
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * epoch / period)) / 2
+
+
+@dataclass(frozen=True)
 class Step(Schedule):
     """Multiplied by ``factor`` after every ``every_epochs``."""
 
@@ -98,6 +128,7 @@ class Plateau(Schedule):
 SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
     "cosine": Cosine,
+    "cosine_restarts": CosineRestarts,
     "step": Step,
     "inverse_time": InverseTime,
     "plateau": Plateau,

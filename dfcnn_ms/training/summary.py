@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import Tensor, nn
 from mindspore.train import Callback, RunContext, SummaryRecord, lineage_pb2
 
-from dfcnn_ms.training.callbacks import current_rate, step_outputs
+from dfcnn_ms.training.callbacks import current_rate
 from dfcnn_ms.training.history import TARGET, History
 
 #: pictures of a batch that are kept per epoch
@@ -25,6 +25,7 @@ class Summary(Callback):
         history: figures of the epochs.
         optimizer: whose rate is plotted.
         every: steps between two points of a curve.
+        epochs: after which training ends.
         about: what lineage compares between runs: network, dataset, batch size, ...
     """
 
@@ -34,6 +35,7 @@ class Summary(Callback):
         history: History,
         optimizer: nn.Optimizer,
         every: int,
+        epochs: int,
         about: dict[str, str | int | float],
     ) -> None:
         super().__init__()
@@ -41,21 +43,21 @@ class Summary(Callback):
         self.history = history
         self.optimizer = optimizer
         self.every = every
+        self.epochs = epochs
         self.about = about
 
     def on_train_begin(self, run_context: RunContext) -> None:
         """Makes the folder, so that MindInsight finds the run at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.points: list[tuple[int, dict[str, float]]] = []
         self.graph_is_due = ms.get_context("mode") == ms.GRAPH_MODE  # only a compiled network has a graph
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Keeps a point of each curve."""
-        step = run_context.original_args().cur_step_num
+        step = self.history.step
         if step % self.every == 0 or step == 1:
-            loss, norm, _ = step_outputs(run_context)
+            latest = self.history.latest
             rate = current_rate(self.optimizer)
-            self.points.append((step, {"loss": loss, "gradient_norm": norm, "learning_rate": rate}))
+            self.history.points.append((step, {"loss": latest.loss, "gradient_norm": latest.norm, "learning_rate": rate}))
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Writes the epoch: its curves, error rate, pictures of its last batch and histograms of the weights.
@@ -64,11 +66,12 @@ class Summary(Callback):
         its queue without pause, which costs a core: on two cores training took more than twice as long.
         """
         arguments = run_context.original_args()
-        last_epoch = arguments.cur_epoch_num == arguments.epoch_num or run_context.get_stop_requested()
-        with SummaryRecord(str(self.folder), file_prefix=f"epoch{arguments.cur_epoch_num:05d}_events") as record:
-            for step, values in self.points:
-                _add_scalars(record, step, {f"train/{name}": value for name, value in values.items()})
-            self.points = []
+        epoch, step = self.history.last["epoch"], self.history.step
+        last_epoch = epoch == self.epochs or run_context.get_stop_requested()
+        with SummaryRecord(str(self.folder), file_prefix=f"epoch{epoch:05d}_events") as record:
+            for place, values in self.history.points:
+                _add_scalars(record, place, {f"train/{name}": value for name, value in values.items()})
+            self.history.points = []
             if self.graph_is_due:
                 record.add_value("graph", "train_network/auto", arguments.train_network.get_func_graph_proto())
                 self.graph_is_due = False
@@ -80,17 +83,17 @@ class Summary(Callback):
                 if len(parameter.shape) > 1:
                     record.add_value("histogram", parameter.name, Tensor(parameter.asnumpy()))
             if last_epoch:
-                record.add_value("train_lineage", "train_lineage", self._lineage(arguments.cur_step_num))
+                record.add_value("train_lineage", "train_lineage", self._lineage())
                 record.add_value("custom_lineage_data", "custom_lineage_data", self._custom_lineage())
             figures = {"dev/syllable_error_rate": TARGET, "epoch/train_loss": "train_loss"}
             last = self.history.last
             _add_scalars(
                 record,
-                arguments.cur_step_num,
+                step,
                 {tag: last[key] for tag, key in figures.items() if key in last},
             )
 
-    def _lineage(self, steps: int) -> lineage_pb2.TrainLineage:
+    def _lineage(self) -> lineage_pb2.TrainLineage:
         lineage = lineage_pb2.TrainLineage()
         last = self.history.last
         lineage.algorithm.network = str(self.about["network"])
@@ -102,7 +105,7 @@ class Summary(Callback):
         lineage.hyper_parameters.loss_function = "CTCLoss"
         lineage.hyper_parameters.epoch = int(last["epoch"])
         lineage.hyper_parameters.batch_size = int(self.about["batch_size"])
-        lineage.hyper_parameters.device_num = 1
+        lineage.hyper_parameters.device_num = int(self.about["workers"])
         best = self.folder / "checkpoints" / "best.ckpt"
         lineage.model.path = json.dumps({"ckpt": str(best)})
         lineage.model.size = best.stat().st_size if best.exists() else 0

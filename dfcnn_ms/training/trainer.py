@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,40 +14,45 @@ import mindspore as ms
 from mindspore import Model, nn
 from mindspore.train import Callback
 
-from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.config import Config, TrainConfig
-from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
-from dfcnn_ms.decoding.greedy import decode_greedy_batch
-from dfcnn_ms.errors import DataError, DfcnnError
-from dfcnn_ms.metrics import Edits, edits
+from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.models import build
 from dfcnn_ms.models.acoustic import Acoustic
 from dfcnn_ms.models.dfcnn import count_parameters
-from dfcnn_ms.text.vocabulary import Vocabulary
+from dfcnn_ms.models.dropout import seed_dropout
+from dfcnn_ms.models.norm import synchronise
 from dfcnn_ms.training import checkpoint, runtime
-from dfcnn_ms.training.batches import BatchSource, Corpus, infeasible, open_corpus, plan_batches
+from dfcnn_ms.training.batches import BatchSource
 from dfcnn_ms.training.callbacks import (
     Bookkeeper,
-    Checkpoints,
+    Coach,
     EarlyStopping,
     Evaluate,
+    GradientReport,
+    KeepNetworks,
     Progress,
     ReduceOnPlateau,
+    SaveState,
     StopOnNan,
 )
 from dfcnn_ms.training.cells import TrainStep, WithLossCell
-from dfcnn_ms.training.history import TARGET, History
+from dfcnn_ms.training.evaluation import Output, measure
+from dfcnn_ms.training.history import History
+from dfcnn_ms.training.interrupt import Interrupt
+from dfcnn_ms.training.keeper import Keeper
 from dfcnn_ms.training.losses import CTCLoss
+from dfcnn_ms.training.material import Material, count_infeasible, load_material
 from dfcnn_ms.training.optimizers import build_optimizer
+from dfcnn_ms.training.run import BEST, CHECKPOINTS, last_state, opened
 from dfcnn_ms.training.schedules import Plateau
+from dfcnn_ms.training.start import freeze, set_blank_bias, start_from
 from dfcnn_ms.training.summary import Summary
+from dfcnn_ms.training.workers import Workers, join
 
 log = logging.getLogger(__name__)
 
 #: with mixed precision a few steps in a row may overflow until the scale has settled
 TOLERATED_OVERFLOWS = 20
-#: utterances that global statistics are estimated from
-CMVN_UTTERANCES = 1000
 
 
 @dataclass(frozen=True)
@@ -61,148 +65,151 @@ class Result:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a network learns from and is measured on."""
-
-    vocabulary: Vocabulary
-    frontend: Frontend
-    train: BatchSource
-    dev: BatchSource
-
-
-def train(config: Config, *, device_target: str = "auto", run: Path) -> Result:
+def train(config: Config, *, device_target: str = "auto", run: Path, init: Path | None = None) -> Result:
     """Trains the network of ``config`` and leaves everything in the folder ``run``.
 
     The manifests must exist; errors in them are found before the first step.
+
+    Args:
+        config: the page.
+        device_target: ``auto``, ``CPU``, ``GPU`` or ``Ascend``.
+        run: a folder of its own.
+        init: a checkpoint whose network this one begins with, as far as they match.
     """
+    return _run(config, device_target, run, init=init, state=None)
+
+
+def resume(run: Path, *, device_target: str = "auto") -> Result:
+    """Goes on with the run in the folder ``run`` as if it had never been interrupted."""
+    state = last_state(run)
+    if state.meta.training is None:
+        raise CheckpointError(f"--resume {run}: {BEST} holds a network, not the state of its training; use --init")
+    return _run(state.meta.config, device_target, run, init=None, state=state)
+
+
+def _run(
+    config: Config, device_target: str, run: Path, *, init: Path | None, state: checkpoint.Checkpoint | None
+) -> Result:
     started = time.monotonic()
     device = runtime.use_device(device_target)
     runtime.use_mode(config.train.mode)
+    workers = join()
     ms.set_seed(config.train.seed)
 
-    material = load_material(config)
+    material = load_material(config, rank=workers.rank, workers=workers.count)
     network = build(config.model, num_bins=config.features.num_bins, num_units=len(material.vocabulary))
-    check_feasible(network, material.train.corpus, str(config.data.train))
-    step = train_step(config.train, network, len(material.train))
-    history = History(run / "metrics.jsonl")
-    with opened(run, config, device):
-        log.info(
-            "%s on %s: %d utterances, %d units, %d parameters, %d steps per epoch in %d shapes, each compiled once",
-            config.name, device, len(material.train.corpus), len(material.vocabulary),
-            count_parameters(network), len(material.train), len(material.train.plan.buckets),
-        )  # fmt: skip
-        with data_errors_in_plain_words(material.train):
+    seed_dropout(network, config.train.seed * workers.count + workers.rank)
+    set_blank_bias(network, config.train.blank_bias)
+    if init is not None:
+        start_from(checkpoint.load(init), network, material.vocabulary)
+    if workers.count > 1 and config.train.batch_norm == "synchronised":
+        synchronise(network, workers.count)
+    freeze(network, config.train.freeze)
+    step = train_step(config.train, network, len(material.train), workers.count)
+    keeper = Keeper(config, material, network, step, workers, run)
+    history = keeper.begin(state)
+    if _is_finished(history, config):
+        log.info("%s is finished: nothing is left to do", run)
+        return Result(run, run / CHECKPOINTS / BEST, history.best(), 0.0)
+
+    with Interrupt() as interrupt, _written_down(run, config, device, workers), _plain_words(material.train):
+        material.train.on_epoch = interrupt.insist
+        chosen = callbacks(config, material, network, step, keeper, interrupt)
+        _announce(config, device, material, network, workers, history)
+        for epochs in _stretches(material.train, history, config.train.epochs):
             Model(step).train(
-                config.train.epochs,
+                epochs,
                 material.train.dataset(),
-                callbacks=callbacks(config, material, network, step, history, run),
+                callbacks=chosen,
                 dataset_sink_mode=config.train.sink,
+                initial_epoch=material.train.epoch,
             )
-    best = min(record[TARGET] for record in history.epochs)
-    return Result(run, run / "checkpoints" / "best.ckpt", best, time.monotonic() - started)
+            if history.counters.get("finished"):
+                break
+    return Result(run, run / CHECKPOINTS / BEST, history.best(), time.monotonic() - started)
 
 
-def load_material(config: Config) -> Material:
-    """Reads the manifests, fixes vocabulary and front end, and plans the batches."""
-    train_set, dev_set = (read_labelled(path, config.data.labels) for path in (config.data.train, config.data.dev))
-    _check_lengths(train_set, config.data.max_seconds)
-    vocabulary = Vocabulary.build(utterance.pinyin for utterance in train_set)
-    frontend = Frontend(config.features, config.cmvn).fitted(map(read_utterance, train_set[:CMVN_UTTERANCES]))
-    return Material(
-        vocabulary,
-        frontend,
-        train=_source(config, vocabulary, frontend, train_set, training=True),
-        dev=_source(config, vocabulary, frontend, dev_set, training=False),
-    )
+def _is_finished(history: History, config: Config) -> bool:
+    done = bool(history.epochs) and history.last["epoch"] >= config.train.epochs and history.step_in_epoch == 0
+    return done or bool(history.counters.get("finished"))
 
 
-def _check_lengths(utterances: Sequence[Utterance], max_seconds: float) -> None:
-    too_long = [utterance for utterance in utterances if utterance.seconds > max_seconds]
-    if too_long:
-        first = too_long[0]
-        raise DataError(
-            f"{first.where}: {first.seconds} s is longer than data.max_seconds={max_seconds} "
-            f"({len(too_long)} such utterances); raise it or split them"
-        )
+def _stretches(source: BatchSource, history: History, epochs: int) -> Iterator[int]:
+    """Sets the source to where training stands; yields the epoch to which it can go at one stretch.
+
+    What is left of an interrupted epoch is a stretch of its own, because it has fewer batches.
+    """
+    if history.step_in_epoch:
+        source.epoch, source.skip = history.last["epoch"] - 1, history.step_in_epoch
+        yield history.last["epoch"]
+    source.epoch, source.skip = (history.last["epoch"] if history.epochs else 0), 0
+    if source.epoch < epochs:
+        yield epochs
 
 
-def _source(
-    config: Config,
-    vocabulary: Vocabulary,
-    frontend: Frontend,
-    utterances: Sequence[Utterance],
-    *,
-    training: bool,
-) -> BatchSource:
-    """The batches of one split: shuffled and augmented in training, as they are otherwise."""
-    corpus = open_corpus(
-        utterances,
-        [vocabulary.encode(utterance.pinyin, where=utterance.where) for utterance in utterances],
-        frontend,
-        cache=config.data.train.parent / "cache" if config.data.cache else None,
-        augment_wave=config.augment.wave if training else (),
-        augment_features=config.augment.features if training else (),
-        seed=config.train.seed,
-    )
-    frames = [corpus.frames(index) for index in range(len(corpus))]
-    plan = plan_batches(frames, config.train.batch_size, config.train.buckets, shuffle=training, seed=config.train.seed)
-    return BatchSource(corpus, plan)
-
-
-def check_feasible(network: nn.Cell, corpus: Corpus, where: str) -> None:
-    """Says how many utterances CTC cannot align; refuses a training set in which that is the rule."""
-    steps = [network.output_lengths(corpus.frames(index)) for index in range(len(corpus))]
-    lost = infeasible(corpus.labels, steps)
-    if not lost:
-        return
-    first = corpus.utterances[lost[0]]
-    message = (
-        f"{where}: {len(lost)} of {len(corpus)} utterances have more syllables than output steps, "
-        f"first {first.id} ({len(first.pinyin)} syllables, {steps[lost[0]]} steps)"
-    )
-    if len(lost) > len(corpus) / 2:
-        raise DataError(f"{message}; pool less over time in model.blocks")
-    log.warning("%s; they contribute nothing", message)
-
-
-def train_step(config: TrainConfig, network: nn.Cell, steps_per_epoch: int) -> TrainStep:
+def train_step(config: TrainConfig, network: nn.Cell, steps_per_epoch: int, workers: int = 1) -> TrainStep:
     """The network with its loss, its optimiser and, with mixed precision, its loss scale."""
     mixed = config.amp != "off"
     backbone = ms.amp.auto_mixed_precision(network, config.amp) if mixed else network
-    loss = WithLossCell(backbone, CTCLoss())
+    loss = WithLossCell(backbone, CTCLoss(workers=workers))
     rates = config.rate * config.schedule.factors(config.epochs, steps_per_epoch)
-    optimizer = build_optimizer(config, loss.trainable_params(), rates)
+    optimizer = build_optimizer(config, loss.trainable_params(), rates[config.accumulate - 1 :: config.accumulate])
     scaler = ms.amp.DynamicLossScaler(2.0**15, 2, 1000) if mixed else None
-    return TrainStep(loss, optimizer, config.clip_norm, scaler)
+    return TrainStep(
+        loss, optimizer, config.clip_norm, scaler, accumulate=config.accumulate, ema=config.ema, workers=workers
+    )
 
 
 def callbacks(
-    config: Config, material: Material, network: nn.Cell, step: TrainStep, history: History, run: Path
+    config: Config, material: Material, network: nn.Cell, step: TrainStep, keeper: Keeper, interrupt: Interrupt
 ) -> list[Callback]:
     """All callbacks of a run, in the order in which they depend on each other."""
-    settings = config.train
-    manifests = absolute_manifests(config)
+    settings, history, workers = config.train, keeper.history, keeper.workers
+    rates = step.optimizer.learning_rate
 
-    def save(path: Path, epoch: int, steps: int) -> None:
-        figures = {key: value for key, value in history.last.items() if key.startswith(("dev_", "train_loss"))}
-        statistics = material.frontend.statistics
-        meta = checkpoint.Meta(config, material.vocabulary, statistics, manifests, epoch, steps, figures)
-        checkpoint.save(path, network, meta)
+    def measured() -> Output:
+        step.agree(workers)
+        with step.in_use():
+            return measure(Acoustic(network), material.dev, material.vocabulary, workers)
 
+    lost = count_infeasible(network, material.train.corpus, str(config.data.train))
     chosen: list[Callback] = [
-        Bookkeeper(history, step.optimizer, len(material.train.corpus)),
-        StopOnNan(material.train, 0 if step.scaler is None else TOLERATED_OVERFLOWS),
-        Evaluate(history, lambda: syllable_errors(Acoustic(network), material.dev, material.vocabulary)),
-        Checkpoints(history, save, run / "checkpoints", settings.save_every),
-        Summary(run, history, step.optimizer, settings.summary_every, lineage(config, material, network)),
+        Bookkeeper(history, step.optimizer, material.train, lost, sink=settings.sink),
+        StopOnNan(history, material.train, 0 if step.scaler is None else TOLERATED_OVERFLOWS),
+        Evaluate(history, measured),
     ]
     if isinstance(settings.schedule, Plateau):
-        plateau = settings.schedule
-        chosen.append(ReduceOnPlateau(history, step.optimizer.learning_rate, plateau.patience, plateau.factor))
+        chosen.append(ReduceOnPlateau(history, rates, settings.schedule.patience, settings.schedule.factor))
     if settings.early_stopping:
         chosen.append(EarlyStopping(history, settings.early_stopping))
-    return [*chosen, Progress(history, step.optimizer, settings.epochs, settings.batch_size)]
+    coach = None if settings.coach == "off" else Coach(history, rates, act=settings.coach == "act")
+    if coach is not None:
+        chosen.append(coach)
+    if workers.is_first:
+        chosen += [
+            KeepNetworks(history, keeper.save_network, keeper.folder, settings.keep_best, settings.save_every),
+            Summary(
+                keeper.run,
+                history,
+                step.optimizer,
+                settings.summary_every,
+                settings.epochs,
+                lineage(config, material, network),
+            ),
+            Progress(history, step.optimizer, settings.epochs, material.train, coach),
+        ]
+        if settings.gradient_report:
+            names = [weight.name for weight in step.weights]
+            chosen.append(GradientReport(history, keeper.run / "gradients.jsonl", names, settings.gradient_report))
+    state = SaveState(
+        history,
+        keeper.save_state,
+        steps_per_epoch=len(material.train.plan),
+        every=settings.save_steps,
+        asked=lambda: keeper.all_asked(interrupt.requested),
+        again=f"python -m dfcnn_ms.train --resume {keeper.run}",
+    )
+    return [*chosen, state]
 
 
 def lineage(config: Config, material: Material, network: nn.Cell) -> dict[str, Any]:
@@ -214,30 +221,40 @@ def lineage(config: Config, material: Material, network: nn.Cell) -> dict[str, A
         "rate": config.train.rate,
         "optimizer": config.train.optimizer,
         "batch_size": config.train.batch_size,
+        "workers": material.train.workers,
         "parameters": count_parameters(network),
         "seed": config.train.seed,
     }
 
 
-def syllable_errors(acoustic: Acoustic, source: BatchSource, vocabulary: Vocabulary) -> Edits:
-    """Decodes every utterance of ``source`` greedily and counts the edits of the whole corpus."""
-    total = Edits()
-    for batch in source.plan():
-        features, _, lengths, _ = source.arrays(batch)
-        log_probs, steps = acoustic(features, lengths)
-        for index, hypothesis in zip(batch.indices, decode_greedy_batch(log_probs, steps), strict=False):
-            total += edits(source.corpus.utterances[index].pinyin, vocabulary.decode(hypothesis.ids))
-    return total
-
-
-def absolute_manifests(config: Config) -> dict[str, str]:
-    """Split -> manifest, so that a checkpoint finds its test set from any folder."""
-    splits = {"train": config.data.train, "dev": config.data.dev, "test": config.data.test}
-    return {split: str(path.absolute()) for split, path in splits.items() if path is not None}
+def _announce(
+    config: Config, device: str, material: Material, network: nn.Cell, workers: Workers, history: History
+) -> None:
+    if not workers.is_first:
+        return
+    company = f"{workers.count} workers on " if workers.count > 1 else ""
+    log.info(
+        "%s on %s%s: %d utterances, %d units, %d parameters, %d steps per epoch in %d shapes, each compiled once",
+        config.name, company, device, len(material.train.corpus), len(material.vocabulary),
+        count_parameters(network), len(material.train.plan), len(material.train.plan.buckets),
+    )  # fmt: skip
+    if history.step:
+        log.info("going on after step %d", history.step)
 
 
 @contextlib.contextmanager
-def data_errors_in_plain_words(source: BatchSource) -> Iterator[None]:
+def _written_down(run: Path, config: Config, device: str, workers: Workers) -> Iterator[None]:
+    """The first worker writes down what is run; the others are silent below warnings."""
+    if workers.is_first:
+        with opened(run, config, device):
+            yield
+    else:
+        logging.getLogger("dfcnn_ms").setLevel(logging.WARNING)
+        yield
+
+
+@contextlib.contextmanager
+def _plain_words(source: BatchSource) -> Iterator[None]:
     """Raises what the loader met in the data instead of MindSpore's RuntimeError about its pipeline."""
     try:
         yield
@@ -245,29 +262,3 @@ def data_errors_in_plain_words(source: BatchSource) -> Iterator[None]:
         if source.error is None:
             raise
         raise source.error from None
-
-
-@contextlib.contextmanager
-def opened(run: Path, config: Config, device: str) -> Iterator[None]:
-    """The run folder: what will be run on what is written down, and everything said goes to ``log.txt``."""
-    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-    (run / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    (run / "environment.json").write_text(json.dumps(runtime.environment(device), indent=2) + "\n")
-    handler = logging.FileHandler(run / "log.txt", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    package = logging.getLogger("dfcnn_ms")
-    package.addHandler(handler)
-    try:
-        yield
-    finally:
-        package.removeHandler(handler)
-        handler.close()
-
-
-def new_run(base: Path, name: str) -> Path:
-    """A folder under ``base`` that no run has used: the name, then the name with a number."""
-    for number in range(1, 10_000):
-        run = base / (name if number == 1 else f"{name}-{number}")
-        if not run.exists():
-            return run
-    raise DfcnnError(f"{base}: holds 9,999 runs called {name}; choose another name with --run")

@@ -1,0 +1,59 @@
+"""Ctrl-C during training: the first time it asks for an orderly end, the second time it is one at once."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_handler_of = ctypes.pythonapi.PyOS_getsig
+_handler_of.argtypes, _handler_of.restype = [ctypes.c_int], ctypes.c_void_p
+_set_handler = ctypes.pythonapi.PyOS_setsig
+_set_handler.argtypes, _set_handler.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+
+
+class Interrupt:
+    """Takes SIGINT (Ctrl-C) and SIGTERM (a cluster that wants its machine back) while it is open.
+
+    MindSpore's loader puts a handler of its own over ours whenever it starts an epoch; that one ends the process.
+    :meth:`insist` puts ours back. It may be called from any thread, which ``signal.signal`` may not.
+
+    In a thread other than the main one, where Python allows no handlers, it does nothing.
+
+    Attributes:
+        requested: whether somebody has asked for an end.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._process = os.getpid()
+
+    def __enter__(self) -> Interrupt:
+        mine = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        self._before = {number: signal.signal(number, self._ask) for number in mine}
+        self._ours = {number: _handler_of(number) for number in mine}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def insist(self) -> None:
+        """Makes sure that the signals come to us and to nobody else."""
+        for number, handler in self._ours.items():
+            _set_handler(number, handler)
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a forked helper, which inherits this handler and has nothing to save
+            os._exit(128 + number)
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        log.info("finishing this step and saving; once more stops at once")

@@ -1,0 +1,92 @@
+"""How a network begins: from another one's weights, with a bias against the blank, with frozen layers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from mindspore import Tensor, nn
+
+from dfcnn_ms.errors import CheckpointError, ConfigError, suggestion
+from dfcnn_ms.text.vocabulary import BLANK_ID, Vocabulary
+from dfcnn_ms.training.checkpoint import AVERAGE, Checkpoint, weights_of
+
+log = logging.getLogger(__name__)
+
+
+def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> None:
+    """Copies every weight that has the same name and shape; of the output layer, the rows of the units in common.
+
+    Raises:
+        CheckpointError: nothing matches.
+    """
+    averaged = {key[len(AVERAGE) :]: value for key, value in stored.parameters.items() if key.startswith(AVERAGE)}
+    theirs = {**stored.parameters, **averaged}
+    outputs = output_layer(network)
+    taken, left = [], []
+    for name, parameter in weights_of(network).items():
+        values = theirs.get(name)
+        if values is not None and parameter in (outputs.weight, outputs.bias):
+            if values.shape[1:] == parameter.shape[1:]:
+                parameter.set_data(Tensor(_shared_rows(parameter, values, vocabulary, stored.meta.vocabulary)))
+                taken.append(name)
+                continue
+        elif values is not None and values.shape == parameter.shape:
+            parameter.set_data(Tensor(values.asnumpy()))
+            taken.append(name)
+            continue
+        left.append(name)
+    if not taken:
+        raise CheckpointError("--init: no weight of the checkpoint fits this network; are model and features the same?")
+    common = len(set(vocabulary.symbols) & set(stored.meta.vocabulary.symbols))
+    log.info(
+        "beginning with %d of %d weights and %d of %d units%s",
+        len(taken), len(taken) + len(left), common, len(vocabulary),
+        f"; new: {', '.join(left)}" if left else "",
+    )  # fmt: skip
+
+
+def _shared_rows(ours: Tensor, theirs: Tensor, to: Vocabulary, of: Vocabulary) -> np.ndarray:
+    """Our values (V, ...) with the rows of those units that the other vocabulary has as well."""
+    values, source = ours.asnumpy().copy(), theirs.asnumpy()
+    places = {symbol: place for place, symbol in enumerate(of.symbols)}
+    for row, symbol in enumerate(to.symbols):
+        if symbol in places:
+            values[row] = source[places[symbol]]
+    return values
+
+
+def output_layer(network: nn.Cell) -> nn.Conv2d:
+    """The layer that writes the logits: the last convolution of the network."""
+    *_, last = (cell for _, cell in network.cells_and_names() if isinstance(cell, nn.Conv2d))
+    return last
+
+
+def set_blank_bias(network: nn.Cell, bias: float) -> None:
+    """Lets the logit of the blank begin at ``bias``; 0 leaves it as it is."""
+    if bias:
+        layer = output_layer(network)
+        values = layer.bias.asnumpy().copy()
+        values[BLANK_ID] = bias
+        layer.bias.set_data(Tensor(values))
+
+
+def freeze(network: nn.Cell, layers: Sequence[str]) -> None:
+    """Makes layers stay as they are, their batch norms included.
+
+    Raises:
+        ConfigError: there is no such layer, or nothing would be left to train.
+    """
+    cells = dict(network.cells_and_names())
+    for layer in layers:
+        if layer not in cells or not layer:
+            hint = suggestion(layer, filter(None, cells))
+            raise ConfigError(f"train.freeze: no layer {layer!r} in the network; {hint}")
+        for parameter in cells[layer].get_parameters():
+            parameter.requires_grad = False
+        for _, cell in cells[layer].cells_and_names():
+            if isinstance(cell, nn.BatchNorm2d):
+                cell.use_batch_statistics = False
+    if not network.trainable_params():
+        raise ConfigError("train.freeze: nothing is left to train; freeze fewer layers")
