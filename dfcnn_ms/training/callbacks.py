@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from tqdm import tqdm
 
 from dfcnn_ms.errors import DfcnnError, Interrupted
 from dfcnn_ms.training.batches import BatchSource
+from dfcnn_ms.training.coach import advise
 from dfcnn_ms.training.evaluation import Output
 from dfcnn_ms.training.history import TARGET, History, StepOutputs
 from dfcnn_ms.training.optimizers import RateTable
@@ -50,6 +53,7 @@ class Bookkeeper(Callback):
         self.sink = sink
         labels = source.corpus.labels
         self.syllables = sum(map(len, labels)) / len(labels)
+        self.label_entropy = entropy(labels)
 
     def on_train_epoch_begin(self, run_context: RunContext) -> None:
         """Opens the record and starts the clocks."""
@@ -84,6 +88,7 @@ class Bookkeeper(Callback):
             gradient_norm=sums.get("norm", float("nan")) / steps,
             skipped_steps=int(sums.get("skipped", 0)),
             infeasible=self.infeasible,
+            label_entropy=self.label_entropy,
             learning_rate=current_rate(self.optimizer),
         )
         seconds = self.before.get("train_seconds", 0.0) + time.monotonic() - self.started
@@ -92,6 +97,13 @@ class Bookkeeper(Callback):
             wait_seconds=round(self.before.get("wait_seconds", 0.0) + self.waited, 3),
             utterances_per_second=round(len(self.source.corpus) / seconds, 1),
         )
+
+
+def entropy(labels: Sequence[Sequence[int]]) -> float:
+    """Nats per syllable of the labels: what a network loses that knows how frequent each is, and nothing else."""
+    counts = np.array(list(Counter(itertools.chain(*labels)).values()), np.float64)
+    shares = counts / max(1.0, counts.sum())
+    return float(-(shares * np.log(shares)).sum())
 
 
 class StopOnNan(Callback):
@@ -175,8 +187,6 @@ class Coach(Callback):
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Looks at all epochs so far."""
-        from dfcnn_ms.training.coach import advise
-
         advice = advise(self.history.records)
         self.history.note(coach=advice.rule)
         self.sentence = advice.sentence

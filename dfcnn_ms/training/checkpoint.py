@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore import Parameter, nn
 
 from dfcnn_ms.audio.features import GlobalCmvn
@@ -17,6 +18,7 @@ from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.files import replacing
 from dfcnn_ms.models.dropout import COUNTER
 from dfcnn_ms.text.vocabulary import Vocabulary
+from dfcnn_ms.training.history import TARGET
 
 FORMAT = 1
 #: what the names of averaged weights begin with, in a checkpoint that holds the whole state of training
@@ -96,13 +98,20 @@ class Checkpoint:
     meta: Meta
     parameters: Mapping[str, Parameter]
 
+    @property
+    def weights(self) -> dict[str, Parameter]:
+        """The parameters of the network as it is used: averaged ones where there are any, and nothing of training."""
+        if self.meta.training is None:
+            return dict(self.parameters)
+        averaged = {name[len(AVERAGE) :]: value for name, value in self.parameters.items() if name.startswith(AVERAGE)}
+        return {name: averaged.get(name, self.parameters[name]) for name in self.meta.training["network"]}
+
     def load_into(self, network: nn.Cell) -> None:
         """Puts the weights into ``network``, averaged ones first; each must be there, in its shape.
 
         What only training counts, such as the steps of a dropout, is left as it is.
         """
-        averaged = {name[len(AVERAGE) :]: value for name, value in self.parameters.items() if name.startswith(AVERAGE)}
-        weights = {**self.parameters, **averaged}
+        weights = self.weights
         for name, parameter in weights_of(network).items():
             stored = weights.get(name)
             if stored is None or stored.shape != parameter.shape:
@@ -134,6 +143,50 @@ def update_decoding(path: str | Path, values: Mapping[str, float]) -> None:
     stored = load(path)
     meta = replace(stored.meta, decoding={**stored.meta.decoding, **values})
     save(path, stored.parameters, meta)
+
+
+def best_of(run: Path, count: int) -> list[Path]:
+    """The ``epochNNN.ckpt`` of a run whose dev error was lowest, the best first.
+
+    Raises:
+        CheckpointError: the run has kept fewer than two.
+    """
+    found = [(load(path).meta.metrics[TARGET], path) for path in sorted((run / "checkpoints").glob("epoch*.ckpt"))]
+    if len(found) < 2:
+        raise CheckpointError(
+            f"{run}: has kept {len(found)} networks, wanted at least 2 to average; train with train.keep_best=5 "
+            "or train.save_every=1"
+        )
+    return [path for _, path in sorted(found)[:count]]
+
+
+def save_mean(path: str | Path, sources: Sequence[Path]) -> None:
+    """Writes the mean of the weights of several checkpoints of one network.
+
+    Raises:
+        CheckpointError: they are not of one network, or do not write the same units.
+    """
+    stored = [load(source) for source in sources]
+    first = stored[0]
+    for source, other in zip(sources, stored, strict=True):
+        same = other.meta.config.model == first.meta.config.model and other.meta.vocabulary == first.meta.vocabulary
+        if not same or shapes(other.weights) != shapes(first.weights):
+            raise CheckpointError(f"{source}: is another network than {sources[0]}; average networks of one kind")
+    means = {
+        name: Parameter(
+            np.mean([one.weights[name].asnumpy().astype(np.float64) for one in stored], axis=0).astype(
+                value.asnumpy().dtype
+            ),
+            name=name,
+        )
+        for name, value in first.weights.items()
+    }
+    save(path, means, replace(first.meta, training=None, metrics={}))
+
+
+def shapes(weights: Mapping[str, Parameter]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape."""
+    return {name: tuple(value.shape) for name, value in weights.items()}
 
 
 def load(path: str | Path) -> Checkpoint:

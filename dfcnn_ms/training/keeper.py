@@ -82,6 +82,7 @@ class Keeper:
         figures = {key: value for key, value in last.items() if key.startswith(("dev_", "train_loss"))}
         state = {
             "history": history.to_dict(),
+            "network": list(checkpoint.weights_of(self.network)),
             "workers": self.workers.count,
             "fingerprint": self.material.fingerprint,
         }

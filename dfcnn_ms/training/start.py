@@ -10,7 +10,7 @@ from mindspore import Tensor, nn
 
 from dfcnn_ms.errors import CheckpointError, ConfigError, suggestion
 from dfcnn_ms.text.vocabulary import BLANK_ID, Vocabulary
-from dfcnn_ms.training.checkpoint import AVERAGE, Checkpoint, weights_of
+from dfcnn_ms.training.checkpoint import Checkpoint, weights_of
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +21,7 @@ def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> 
     Raises:
         CheckpointError: nothing matches.
     """
-    averaged = {key[len(AVERAGE) :]: value for key, value in stored.parameters.items() if key.startswith(AVERAGE)}
-    theirs = {**stored.parameters, **averaged}
+    theirs = stored.weights
     outputs = output_layer(network)
     taken, left = [], []
     for name, parameter in weights_of(network).items():

@@ -57,7 +57,9 @@ class Summary(Callback):
         if step % self.every == 0 or step == 1:
             latest = self.history.latest
             rate = current_rate(self.optimizer)
-            self.history.points.append((step, {"loss": latest.loss, "gradient_norm": latest.norm, "learning_rate": rate}))
+            self.history.points.append(
+                (step, {"loss": latest.loss, "gradient_norm": latest.norm, "learning_rate": rate})
+            )
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Writes the epoch: its curves, error rate, pictures of its last batch and histograms of the weights.
