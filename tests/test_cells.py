@@ -12,7 +12,7 @@ from mindspore import Model, Tensor, nn, ops
 from dfcnn_ms.config import TrainConfig
 from dfcnn_ms.models.dfcnn import Dfcnn
 from dfcnn_ms.models.table import Block
-from dfcnn_ms.training.cells import TrainStep, WithLossCell, global_norm
+from dfcnn_ms.training.cells import TrainStep, WithLossCell, squared_norms
 from dfcnn_ms.training.losses import CTCLoss
 from dfcnn_ms.training.trainer import train_step
 
@@ -74,7 +74,7 @@ def one_step(clip_norm: float = 0.0, scaler: Any = None, loss: WithLossCell | No
     loss = loss or cell()
     step = TrainStep(loss, sgd(loss), clip_norm, scaler).set_train(True)
     before = weights(loss)
-    value, norm, applied = step(*batch())
+    value, norm, applied, _ = step(*batch())
     return {
         "loss": float(value.asnumpy()),
         "norm": float(norm.asnumpy()),
@@ -156,9 +156,94 @@ def test_clipping_leaves_shorter_gradients_alone(share: float, free: dict[str, A
     np.testing.assert_allclose(one_step(clip_norm=share * free["norm"])["change"], free["change"], atol=1e-7)
 
 
-def test_global_norm_is_over_all_tensors_together() -> None:
-    tensors = (Tensor([3.0, 0.0]), Tensor([[4.0]], ms.float16), Tensor([[0.0, 12.0]]))
-    assert float(global_norm(tensors).asnumpy()) == pytest.approx(13)
+def test_squared_norms_are_those_of_each_tensor_in_float32() -> None:
+    tensors = (Tensor([3.0, 4.0]), Tensor([[300.0]], ms.float16), Tensor([[0.0, 12.0]]))
+    assert squared_norms(tensors).asnumpy().tolist() == [25, 90_000, 144]
+
+
+def test_the_norm_is_that_of_all_gradients_together_and_each_is_reported() -> None:
+    loss = cell()
+    step = TrainStep(loss, sgd(loss)).set_train(True)
+    before = weights(loss)
+    _, norm, _, squares = step(*batch())
+    after = weights(loss)
+    lengths = [float(np.square(after[p.name] - before[p.name]).sum()) for p in step.weights]  # rate 1: the gradient
+    np.testing.assert_allclose(squares.asnumpy(), lengths, rtol=1e-3, atol=1e-9)
+    assert float(norm.asnumpy()) == pytest.approx(np.sqrt(sum(lengths)), rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+def test_gathered_gradients_are_the_mean_of_those_of_the_batches(mode: int) -> None:
+    ms.set_context(mode=mode)
+    batches = [batch(seed) for seed in (1, 2, 3)]
+    alone = []
+    for data in batches:  # rate 1: the change is minus the gradient
+        loss = cell().set_train(True)
+        before = weights(loss)
+        TrainStep(loss, sgd(loss)).set_train(True)(*data)
+        alone.append(change(before, weights(loss)))
+    loss = cell()
+    before = weights(loss)
+    step = TrainStep(loss, sgd(loss), accumulate=3).set_train(True)
+    for data in batches[:2]:
+        step(*data)
+        assert not change(before, weights(loss)).any()
+    step(*batches[2])
+    np.testing.assert_allclose(change(before, weights(loss)), np.mean(alone, axis=0), rtol=1e-4, atol=1e-6)
+    middle = weights(loss)
+    for data in batches:  # and it begins anew
+        step(*data)
+    assert change(middle, weights(loss)).any()
+    assert int(step.gathered_calls.asnumpy()) == 0
+
+
+def test_a_batch_that_is_not_finite_is_not_gathered() -> None:
+    loss = cell()
+    before = weights(loss)
+    step = TrainStep(loss, sgd(loss, 0.1), accumulate=2).set_train(True)
+    step(*batch(1))
+    step(*spoilt_batch(np.nan))
+    assert not change(before, weights(loss)).any()
+    step(*batch(2))
+    assert np.isfinite(change(before, weights(loss))).all() and change(before, weights(loss)).any()
+
+
+def test_averages_follow_the_weights_and_are_used_only_inside() -> None:
+    loss = cell()
+    step = TrainStep(loss, sgd(loss, 0.05), ema=0.5).set_train(True)
+    names = [parameter.name for parameter in step.averaged]
+    expected = {p.name: p.asnumpy().astype(np.float64) for p in step.averaged}
+    for update in range(1, 5):
+        step(*batch(update))
+        decay = min(0.5, (1 + update) / (10 + update))
+        now = {p.name: p.asnumpy() for p in step.averaged}
+        expected = {name: decay * expected[name] + (1 - decay) * now[name] for name in names}
+    outside = [p.asnumpy().copy() for p in step.averaged]
+    with step.in_use():
+        for name, parameter in zip(names, step.averaged, strict=True):
+            np.testing.assert_allclose(parameter.asnumpy(), expected[name], rtol=1e-4, atol=1e-6)
+    for before, parameter in zip(outside, step.averaged, strict=True):
+        np.testing.assert_array_equal(parameter.asnumpy(), before)
+
+
+def test_the_state_is_enough_to_go_on_from() -> None:
+    """Two steps, then two more by another cell that got the state of the first: the same as four."""
+
+    def engine(seed: int) -> TrainStep:
+        loss = WithLossCell(tiny(dropout=0.3, seed=seed), CTCLoss()).set_train(True)
+        optimizer = nn.Adam(loss.trainable_params(), 0.05)
+        return TrainStep(loss, optimizer, 5.0, scaler(), accumulate=2, ema=0.9).set_train(True)
+
+    first, second = engine(0), engine(1)
+    for seed in range(5):
+        first(*batch(seed))
+    for name, parameter in second.state().items():
+        parameter.set_data(Tensor(first.state()[name].asnumpy()))
+    for seed in range(5, 8):
+        outcomes = [step(*batch(seed))[0].asnumpy().tobytes() for step in (first, second)]
+        assert outcomes[0] == outcomes[1]
+    for name, parameter in first.state().items():
+        assert parameter.asnumpy().tobytes() == second.state()[name].asnumpy().tobytes(), name
 
 
 def spoilt_batch(value: float) -> tuple[Tensor, ...]:
@@ -175,7 +260,7 @@ def test_a_step_that_is_not_finite_changes_no_weight_and_says_so(value: float, c
     optimizer = nn.Adam(loss.trainable_params(), 0.1)
     step = TrainStep(loss, optimizer, clip_norm).set_train(True)
     before = weights(loss) | weights_of(optimizer)
-    _, norm, applied = step(*spoilt_batch(value))
+    _, norm, applied, _ = step(*spoilt_batch(value))
     assert not applied.asnumpy() and not np.isfinite(norm.asnumpy())
     assert not change(before, weights(loss) | weights_of(optimizer)).any()
 
@@ -221,7 +306,7 @@ def test_a_batch_of_fillers_changes_nothing() -> None:
     step = TrainStep(loss, sgd(loss), clip_norm=5.0).set_train(True)
     before = weights(loss)
     *data, label_lengths = batch()
-    value, norm, applied = step(*data, Tensor(np.full(label_lengths.shape, -1), ms.int32))
+    value, norm, applied, _ = step(*data, Tensor(np.full(label_lengths.shape, -1), ms.int32))
     assert (float(value.asnumpy()), float(norm.asnumpy()), bool(applied.asnumpy())) == (0, 0, True)
     assert not change(before, weights(loss)).any()
 
@@ -262,7 +347,7 @@ def test_mixed_precision_keeps_the_loss_in_float32_and_close(level: str, free: d
 def test_every_precision_of_the_page_makes_a_step(amp: str) -> None:
     """The step as training builds it; the first may overflow, until the loss scale has settled."""
     step = train_step(TrainConfig(amp=amp), tiny(), steps_per_epoch=4).set_train(True)
-    losses, _, applied = zip(*(step(*batch()) for _ in range(4)), strict=True)
+    losses, _, applied, _ = zip(*(step(*batch()) for _ in range(4)), strict=True)
     assert np.isfinite([value.asnumpy() for value in losses]).all()
     assert all(flag.asnumpy() for flag in applied[1 if amp != "off" else 0 :])
 
@@ -319,7 +404,7 @@ def test_the_step_is_what_model_train_runs() -> None:
 
     class Keep(ms.train.Callback):
         def on_train_step_end(self, run_context: ms.train.RunContext) -> None:
-            outputs.append([float(x.asnumpy()) for x in run_context.original_args().net_outputs])
+            outputs.append([float(x.asnumpy()) for x in run_context.original_args().net_outputs[:3]])
 
     loss = cell()
     Model(TrainStep(loss, nn.Adam(loss.trainable_params(), 0.02), 5.0)).train(

@@ -21,6 +21,7 @@ from dfcnn_ms.errors import DataError, DfcnnError
 from dfcnn_ms.metrics import Edits, edits
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.training import checkpoint, trainer
+from dfcnn_ms.training.run import new_run
 
 TINY = [
     "model.hidden=[8]",
@@ -62,7 +63,7 @@ def test_the_run_folder_says_what_was_run_and_how_it_went(trained, corpus):
     assert load_config("digits", overrides(corpus)) == load_config(str(run / "config.yaml"))
     assert json.loads((run / "environment.json").read_text())["mindspore"] == ms.__version__
     assert "dev syllable error" in (run / "log.txt").read_text()
-    assert sorted(file.name for file in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(file.name for file in (run / "checkpoints").iterdir()) == ["best.ckpt", "last-2.ckpt", "last.ckpt"]
 
 
 @pytest.mark.slow
@@ -94,7 +95,7 @@ def test_eval_finds_its_test_set_from_another_folder_and_its_figures_add_up(
     monkeypatch.chdir(moved)
     evaluation.main(["--ckpt", "moved.ckpt", "--json", "r.json", "--all"])
     figures = json.loads((moved / "r.json").read_text())
-    assert list(figures) == [
+    assert list(figures)[:7] == [
         "syllable_error_rate", "edits", "substitutions", "deletions", "insertions", "reference_length", "utterances",
     ]  # fmt: skip
     assert figures["edits"] == figures["substitutions"] + figures["deletions"] + figures["insertions"]
@@ -213,15 +214,15 @@ def test_save_every_keeps_epochs(corpus, tmp_path):
     config = load_config("digits", overrides(corpus, "train.save_every=2", "train.epochs=3", "cmvn=global"))
     result = trainer.train(config, device_target="CPU", run=tmp_path / "run")
     kept = sorted(file.name for file in (tmp_path / "run" / "checkpoints").iterdir())
-    assert kept == ["best.ckpt", "epoch002.ckpt", "last.ckpt"]
+    assert kept == ["best.ckpt", "epoch002.ckpt", "last-2.ckpt", "last.ckpt"]
     assert checkpoint.load(tmp_path / "run" / "checkpoints" / "epoch002.ckpt").meta.epoch == 2
     assert checkpoint.load(result.best).meta.cmvn is not None
 
 
 def test_a_second_run_gets_a_folder_of_its_own(tmp_path):
-    assert trainer.new_run(tmp_path, "digits") == tmp_path / "digits"
+    assert new_run(tmp_path, "digits") == tmp_path / "digits"
     (tmp_path / "digits").mkdir()
-    assert trainer.new_run(tmp_path, "digits") == tmp_path / "digits-2"
+    assert new_run(tmp_path, "digits") == tmp_path / "digits-2"
 
 
 def test_a_resolved_page_is_yaml(corpus):

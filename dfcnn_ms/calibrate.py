@@ -1,0 +1,180 @@
+"""``python -m dfcnn_ms.calibrate``: makes the confidences of a checkpoint hold, and shows how well they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from dfcnn_ms import cli
+from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
+from dfcnn_ms.decoding import decode_greedy
+from dfcnn_ms.decoding.align import align_ctc
+from dfcnn_ms.decoding.confidence import (
+    Peaks,
+    Reliability,
+    fit_temperature,
+    joined,
+    negative_log_likelihood,
+    reliability,
+    sentence_confidence,
+)
+from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.metrics import align
+from dfcnn_ms.recognizer import Recognizer, by_length
+from dfcnn_ms.reporting.reliability import Panel, draw
+
+EXAMPLE = "python -m dfcnn_ms.calibrate --ckpt dfcnn.ckpt --picture reliability.png"
+
+PICTURES = (".png", ".svg", ".pdf")
+#: with fewer wrong syllables than this, other recordings of the same kind would give another temperature
+FEW_ERRORS = 30
+
+
+@dataclass(frozen=True)
+class Listened:
+    """What was recognised in a set of utterances.
+
+    Attributes:
+        name: of the set.
+        utterances: the recognised syllables of each.
+        whole: whether each is right from end to end.
+    """
+
+    name: str
+    utterances: Sequence[Peaks]
+    whole: Sequence[bool]
+
+    @cached_property
+    def peaks(self) -> Peaks:
+        """All syllables."""
+        return joined(self.utterances)
+
+    @property
+    def wrong(self) -> int:
+        """How many syllables are wrong."""
+        return int((~self.peaks.correct).sum())
+
+    def syllables(self, temperature: float) -> Reliability:
+        """Confidence against truth of the syllables."""
+        return reliability(self.peaks.confidences(temperature), self.peaks.correct)
+
+    def sentences(self, temperature: float) -> Reliability:
+        """Confidence against truth of whole utterances."""
+        return reliability([sentence_confidence(one.confidences(temperature)) for one in self.utterances], self.whole)
+
+    def figures(self, temperature: float) -> dict[str, float]:
+        """How good the confidences are at a temperature; the lower each figure, the better."""
+        return {
+            "calibration error, syllables": self.syllables(temperature).expected_calibration_error,
+            "calibration error, sentences": self.sentences(temperature).expected_calibration_error,
+            "surprise, nats a syllable": negative_log_likelihood(
+                self.peaks.confidences(temperature), self.peaks.correct
+            ),
+        }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parses the arguments, fits the temperature, prints before and after, and stores it in the checkpoint."""
+    arguments = cli.parser("calibrate", "Make confidences hold: fit a temperature and store it.", EXAMPLE)
+    arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt; it is changed")
+    arguments.add_argument("--manifest", type=Path, help="default: the dev set that the checkpoint remembers")
+    arguments.add_argument("--test", type=Path, help="default: the test set that it remembers; nothing is fitted on it")
+    arguments.add_argument("--picture", type=Path, help="draw the reliability diagram here, such as reliability.png")
+    cli.add_device_target(arguments)
+    options = arguments.parse_args(argv)
+    cli.check_output("--picture", options.picture, PICTURES)
+
+    from dfcnn_ms.training import checkpoint
+
+    recognizer = Recognizer.load(options.ckpt, options.device_target)
+    manifest = options.manifest or remembered(recognizer, "dev")
+    if manifest is None:
+        raise ConfigError(
+            f"{options.ckpt}: remembers no dev set that is still there; give one with --manifest dev.jsonl"
+        )
+    test = options.test or remembered(recognizer, "test")
+    sets = [read(recognizer, path) for path in (manifest, test) if path]  # what is wrong is found before the work
+    dev, *others = (
+        listen(recognizer, utterances, name) for name, utterances in zip(("dev", "test"), sets, strict=False)
+    )
+    if not len(dev.peaks.ids):
+        raise DataError(
+            f"{manifest}: the network hears no syllable in it; is it the wrong set, or the network too young?"
+        )
+
+    temperature = fit_temperature(dev.peaks)
+    print(table([dev, *others], temperature))
+    if options.picture:
+        picture([dev, *others], temperature).savefig(options.picture, dpi=110)
+        print(f"picture: {options.picture}")
+    checkpoint.update_decoding(options.ckpt, {"temperature": temperature})
+    print(f"temperature {temperature:.3f} stored in {options.ckpt}")
+
+
+def remembered(recognizer: Recognizer, split: str) -> Path | None:
+    """A manifest of the training that made the checkpoint, if it is still there."""
+    path = recognizer.meta.manifests.get(split) if recognizer.meta else None
+    return Path(path) if path and Path(path).is_file() else None
+
+
+def read(recognizer: Recognizer, manifest: Path) -> list[Utterance]:
+    """The utterances of a set, labelled as the network writes."""
+    return read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
+
+
+def listen(recognizer: Recognizer, utterances: Sequence[Utterance], name: str) -> Listened:
+    """Recognises every utterance; the result is in the order of the manifest."""
+    found: dict[int, Peaks] = {}
+    with tqdm(total=len(utterances), desc=name, unit="utt", disable=None, leave=False) as bar:
+        for batch in by_length([utterance.seconds for utterance in utterances]):
+            outputs = recognizer.outputs([recognizer.frontend(read_utterance(utterances[index])) for index in batch])
+            for row, index in enumerate(batch):
+                log_probs = outputs.log_probs[row, : outputs.steps[row]]  # (U, V)
+                found[index] = peaks_of(recognizer, log_probs, utterances[index].pinyin)
+            bar.update(len(batch))
+    each = [found[index] for index in range(len(utterances))]
+    whole = [
+        bool(peaks.correct.all()) and len(peaks.ids) == len(utterance.pinyin)
+        for peaks, utterance in zip(each, utterances, strict=True)
+    ]
+    return Listened(name, each, whole)
+
+
+def peaks_of(recognizer: Recognizer, log_probs: np.ndarray, said: Sequence[str]) -> Peaks:
+    """What is recognised in one utterance (U, V), and which of it was said."""
+    ids = decode_greedy(log_probs).ids
+    pairs = align(said, recognizer.vocabulary.decode(ids))
+    correct = [reference == written for reference, written in pairs if written is not None]
+    rows = log_probs[list(align_ctc(log_probs, ids).peaks)]  # (L, V)
+    return Peaks(rows, np.array(ids, np.int64), np.array(correct, bool))
+
+
+def table(listened: Sequence[Listened], temperature: float) -> str:
+    """Calibration before and after, for people."""
+    lines = [f"{'':36}{'before':>8}{'after':>8}"]
+    for one in listened:
+        lines.append(f"{one.name:<5} {len(one.peaks.ids)} syllables, {one.wrong} of them wrong")
+        after = one.figures(temperature)
+        lines += [f"      {name:<30}{before:>8.4f}{after[name]:>8.4f}" for name, before in one.figures(1.0).items()]
+    if listened[0].wrong < FEW_ERRORS:
+        lines.append(f"fewer than {FEW_ERRORS} wrong syllables to fit on: another dev set may give another temperature")
+    return "\n".join(lines)
+
+
+def picture(listened: Sequence[Listened], temperature: float) -> Any:
+    """The reliability diagram of each set."""
+    panels = [
+        Panel(f"{one.name}: {len(one.peaks.ids)} syllables", one.syllables(1.0), one.syllables(temperature))
+        for one in listened
+    ]
+    return draw(panels)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,104 @@
+"""How a network begins: what it takes from another one, row by row; the bias of the blank; frozen layers."""
+
+from __future__ import annotations
+
+import logging
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from dfcnn_ms.config import load_config
+from dfcnn_ms.errors import CheckpointError, ConfigError
+from dfcnn_ms.models import build
+from dfcnn_ms.text.vocabulary import Vocabulary
+from dfcnn_ms.training import checkpoint
+from dfcnn_ms.training.cells import TrainStep, WithLossCell
+from dfcnn_ms.training.losses import CTCLoss
+from dfcnn_ms.training.start import freeze, output_layer, set_blank_bias, start_from
+
+pytestmark = pytest.mark.usefixtures("cpu")
+
+CONFIG = load_config("digits", ["model.hidden=[4]"])
+OLD, NEW = Vocabulary(("ba1", "er4", "yi1")), Vocabulary(("er4", "san1", "yi1", "yi2"))
+
+
+def network(vocabulary: Vocabulary, hidden: int = 4, seed: int = 0) -> nn.Cell:
+    model = load_config("digits", [f"model.hidden=[{hidden}]"]).model
+    built = build(model, num_bins=40, num_units=len(vocabulary))
+    rng = np.random.default_rng(seed)
+    for parameter in built.get_parameters():
+        if parameter.dtype == ms.float32:
+            parameter.set_data(Tensor(rng.random(parameter.shape), ms.float32))
+    return built
+
+
+def stored(tmp_path, cell: nn.Cell, vocabulary: Vocabulary) -> checkpoint.Checkpoint:
+    checkpoint.save(tmp_path / "old.ckpt", cell, checkpoint.Meta(CONFIG, vocabulary))
+    return checkpoint.load(tmp_path / "old.ckpt")
+
+
+def test_units_in_common_keep_their_rows_and_all_else_fits(tmp_path, caplog):
+    theirs, ours = network(OLD), network(NEW, seed=1)
+    before = output_layer(ours).weight.asnumpy().copy()
+    with caplog.at_level(logging.INFO, logger="dfcnn_ms"):
+        start_from(stored(tmp_path, theirs, OLD), ours, NEW)
+    rows = {unit: row for row, unit in enumerate(OLD.symbols)}
+    for layer in ("weight", "bias"):
+        got, had = (getattr(output_layer(cell), layer).asnumpy() for cell in (ours, theirs))
+        for row, unit in enumerate(NEW.symbols):
+            if unit in rows:
+                np.testing.assert_array_equal(got[row], had[rows[unit]])
+    np.testing.assert_array_equal(output_layer(ours).weight.asnumpy()[NEW.symbols.index("yi2")], before[-1])
+    outputs = {output_layer(ours).weight.name, output_layer(ours).bias.name}
+    for name, parameter in checkpoint.weights_of(ours).items():
+        if name not in outputs:
+            np.testing.assert_array_equal(parameter.asnumpy(), theirs.parameters_dict()[name].asnumpy())
+    assert "4 of 6 units" in caplog.text  # blank, unknown, er4, yi1
+
+
+def test_what_does_not_fit_is_said_and_left(tmp_path, caplog):
+    ours = network(NEW, hidden=5, seed=1)
+    before = {name: value.asnumpy().copy() for name, value in ours.parameters_dict().items()}
+    with caplog.at_level(logging.INFO, logger="dfcnn_ms"):
+        start_from(stored(tmp_path, network(OLD), OLD), ours, NEW)
+    for name in ("head.0.weight", "head.3.weight"):
+        assert name in caplog.text
+        np.testing.assert_array_equal(ours.parameters_dict()[name].asnumpy(), before[name])
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    other = nn.Dense(3, 2)
+    with pytest.raises(CheckpointError, match="no weight of the checkpoint fits"):
+        start_from(stored(tmp_path, other, OLD), network(NEW), NEW)
+
+
+def test_the_blank_begins_with_its_bias_and_nothing_else_changes():
+    cell = network(NEW)
+    before = output_layer(cell).bias.asnumpy().copy()
+    set_blank_bias(cell, -3.0)
+    after = output_layer(cell).bias.asnumpy()
+    assert after[0] == -3
+    np.testing.assert_array_equal(after[1:], before[1:])
+
+
+def test_frozen_layers_and_their_statistics_stay_as_they_are():
+    cell = network(NEW)
+    freeze(cell, ["blocks.0", "blocks.1"])
+    before = {name: value.asnumpy().copy() for name, value in cell.parameters_dict().items()}
+    loss = WithLossCell(cell, CTCLoss())
+    step = TrainStep(loss, nn.Momentum(loss.trainable_params(), 0.1, 0.9)).set_train(True)
+    features = Tensor(np.random.default_rng(0).random((2, 1, 48, 40)), ms.float32)
+    labels, lengths = Tensor([[2, 3], [3, 4]], ms.int32), Tensor([48, 40], ms.int32)
+    assert step(features, labels, lengths, Tensor([2, 2], ms.int32))[2].asnumpy()
+    moved = {name for name, value in cell.parameters_dict().items() if (value.asnumpy() != before[name]).any()}
+    assert not {name for name in moved if name.startswith(("blocks.0.", "blocks.1."))}
+    assert {"blocks.2.convs.0.conv.weight", "blocks.2.convs.0.norm.moving_mean", "head.3.bias"} <= moved
+
+
+def test_layers_that_are_not_there_are_named():
+    with pytest.raises(ConfigError, match=r"no layer 'block\.0' in the network; did you mean 'blocks\.0'\?"):
+        freeze(network(NEW), ["block.0"])
+    with pytest.raises(ConfigError, match="nothing is left to train"):
+        freeze(network(NEW), ["blocks", "norm", "head"])
