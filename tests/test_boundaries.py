@@ -34,7 +34,8 @@ COMMANDS = [module_name(file) for file, source in SOURCES.items() if "\n    cli.
 #: rooms and modules that work without MindSpore; of the commands at least the top level does
 LIGHT = ("audio", "text", "corpora", "decoding", "metrics", "reporting", "config", "errors", "environment", "cli")
 LIGHT += ("recognizer", "models", "models.table", "training", "training.schedules", "training.history")
-LIBRARY_ROOMS = ("audio", "text", "corpora", "decoding", "models", "training", "reporting")
+LIGHT += ("training.coach", "diagnosis", "files")
+LIBRARY_ROOMS = ("audio", "text", "corpora", "decoding", "diagnosis", "models", "training", "reporting")
 
 
 def inside(name: str, room: str) -> bool:
@@ -80,7 +81,7 @@ def test_the_package_alone_is_quick() -> None:
     assert min(float(python(program)) for _ in range(3)) < 0.1
 
 
-@pytest.mark.parametrize("room", ["audio", "text", "corpora", "decoding", "reporting", "metrics", "config", "errors"])
+@pytest.mark.parametrize("room", ["audio", "text", "corpora", "decoding", "reporting", "metrics", "config", "errors", "files"])
 def test_no_line_of_a_light_room_names_mindspore(room: str) -> None:
     """Not even an import inside a function."""
     for name, tree in MODULES.items():
@@ -228,7 +229,17 @@ def options_of(command: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(cli._Parser, "error", stop)
     with pytest.raises(Parser) as caught:
         importlib.import_module(command).main(["--no-such-flag"])
-    return {action.dest for action in caught.value.args[0]._actions} - {"help"}
+    return flags(caught.value.args[0])
+
+
+def flags(parser: argparse.ArgumentParser) -> set[str]:
+    """Names of everything that a parser and its subcommands can be given."""
+    names = set()
+    for action in parser._actions:
+        names.add(action.dest)
+        if isinstance(action, argparse._SubParsersAction):
+            names |= set().union(*(flags(page) for page in action.choices.values()))
+    return names - {"help", argparse.SUPPRESS}
 
 
 def options_read(command: str) -> set[str]:
@@ -245,10 +256,14 @@ def test_every_flag_is_read_and_every_read_is_a_flag(command: str, monkeypatch: 
     assert options_read(command) == options_of(command, monkeypatch)
 
 
-def test_every_flag_of_prepare_is_an_option_of_some_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This command hands its flags on as a recipe, and a recipe with an unknown option is refused."""
-    known = {name for options in recipes.OPTIONS.values() for name in options}
-    assert options_of("dfcnn_ms.prepare", monkeypatch) == known | {"corpus", "out"}
+def test_every_flag_of_prepare_is_an_option_of_its_corpus() -> None:
+    """Each page hands its flags on as a recipe, and a recipe with an unknown option is refused."""
+    prepare = importlib.import_module("dfcnn_ms.prepare")
+    (pages,) = [action for action in prepare.parser()._actions if action.dest == "corpus"]
+    assert isinstance(pages, argparse._SubParsersAction)
+    assert pages.choices.keys() == recipes.OPTIONS.keys()
+    for corpus, page in pages.choices.items():
+        assert {action.dest for action in page._actions} - {"help", "out"} == set(recipes.OPTIONS[corpus])
 
 
 def test_every_option_of_a_corpus_is_an_argument_of_its_function() -> None:

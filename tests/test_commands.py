@@ -18,7 +18,9 @@ from dfcnn_ms.models import build
 from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training import checkpoint
 
-COMMANDS = ("train", "eval", "transcribe", "plot", "prepare", "demo")
+COMMANDS = (
+    "train", "eval", "transcribe", "plot", "prepare", "demo", "align", "calibrate", "doctor", "average", "ngram", "hanzi",
+)  # fmt: skip
 
 
 def run(capsys, monkeypatch, command: str, *arguments: str) -> tuple[int, str, str]:
@@ -115,8 +117,28 @@ BAD = {
     "transcribe: folder": (("transcribe", "--ckpt", "good.ckpt", "a_folder"), "a_folder: is a directory"),
     "plot: nothing": (("plot",), "give either one sound file or --batch"),
     "plot: both": (("plot", "good.wav", "--batch"), "give either one sound file or --batch"),
-    "plot: nowhere": (("plot", "good.wav", "--out", "nowhere/p.png"), "file in a folder that exists"),
-    "plot: no such format": (("plot", "good.wav", "--out", "p.xyz"), "wanted a .png, .svg, .pdf file"),
+    "plot: nowhere": (("plot", "good.wav", "--out", "nowhere/p.png"), "the folder nowhere does not exist"),
+    "plot: no such format": (("plot", "good.wav", "--out", "p.xyz"), "ends in .png or .svg or .pdf"),
+    "align: nothing": (("align",), "give either --audio and --text, or --manifest"),
+    "align: no checkpoint": (
+        ("align", "--ckpt", "no.ckpt", "--audio", "good.wav", "--text", "yi1"),
+        "no.ckpt: no such checkpoint",
+    ),
+    "align: never trained": (
+        ("align", "--ckpt", "good.ckpt", "--audio", "good.wav", "--text", "ma3"),
+        "unit 'ma3' is not one of",
+    ),
+    "calibrate: forgotten dev set": (("calibrate", "--ckpt", "good.ckpt"), "remembers no dev set that is still there"),
+    "calibrate: truncated": (("calibrate", "--ckpt", "cut.ckpt"), "cut.ckpt: cannot be read"),
+    "train: resume of nothing": (("train", "--resume", "no_run"), "no_run: no such run"),
+    "train: resume of a folder": (("train", "--resume", "a_folder"), "before its first state was saved"),
+    "train: begin with nothing": ((*TRAIN, "--init", "no.ckpt"), "no.ckpt: no such checkpoint"),
+    "train: no such layer": ((*TRAIN, "train.freeze=[block]"), "did you mean 'blocks'?"),
+    "average: nothing": (("average",), "give either checkpoints or --run"),
+    "average: another network": (("average", "good.ckpt", "cut.ckpt"), "cut.ckpt: cannot be read"),
+    "average: a run that kept none": (("average", "--run", "a_folder"), "wanted at least 2 to average"),
+    "doctor: wrong flag": (("doctor", "--operator"), "see python -m dfcnn_ms.doctor --help"),
+    "doctor: no manifest": (("doctor", "data", "no.jsonl"), "no.jsonl"),
     "prepare: unknown": (("prepare", "thchs31", "--out", "x"), "invalid choice: 'thchs31'"),
     "demo: misspelt key": (("demo", "train.epoch=3"), "did you mean 'epochs'?"),
 }

@@ -10,6 +10,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from dfcnn_ms.training.values import put
 from dfcnn_ms.training.workers import Workers
 
 MOVING_STATISTICS = ("moving_mean", "moving_variance")
@@ -176,26 +177,26 @@ class TrainStep(nn.TrainOneStepCell):
         workers.mean_of([*self.statistics, *moving])
         if workers.count > 1:
             for good, statistic in zip(self.good_statistics, self.statistics, strict=True):
-                good.set_data(statistic.value())
+                put(good, statistic.value())
 
     def remember_statistics(self) -> None:
         """Takes the statistics of the batch norms as they are now for good; call it after loading weights."""
         for good, statistic in zip(self.good_statistics, self.statistics, strict=True):
-            good.set_data(Tensor(statistic.asnumpy()))
+            put(good, Tensor(statistic.asnumpy()))
         for average, value in zip(self.averages, self.averaged if self.ema else (), strict=True):
-            average.set_data(Tensor(value.asnumpy()))
+            put(average, Tensor(value.asnumpy()))
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Within it the network has the averaged weights, if there are any: those that are evaluated and kept."""
         held = [Tensor(value.asnumpy()) for value in self.averaged] if self.ema else []
         for value, average in zip(self.averaged, self.averages, strict=False):
-            value.set_data(Tensor(average.asnumpy()))
+            put(value, Tensor(average.asnumpy()))
         try:
             yield
         finally:
             for value, before in zip(self.averaged, held, strict=False):
-                value.set_data(before)
+                put(value, before)
 
 
 def copies(parameters: Sequence[Parameter], prefix: str, *, zeros: bool = False) -> tuple[Parameter, ...]:

@@ -442,7 +442,7 @@ RULES = (
         f"more than {TOO_MUCH:g} times as many syllables written as were said",
         _writes_too_much,
         "it writes {emitted} times as many syllables as were said: normal at first, later look at the labels",
-        "an untrained network chatters; a trained one that does so has learnt from labels that do not fit the sound",
+        "an untrained network chatters: recorded were five times as many, with a rate that was too low to end it",
     ),
     Rule(
         "plateau ends",

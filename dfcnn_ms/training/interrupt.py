@@ -33,17 +33,19 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.requested = False
-        self._process = os.getpid()
 
     def __enter__(self) -> Interrupt:
         mine = SIGNALS if threading.current_thread() is threading.main_thread() else ()
         self._before = {number: signal.signal(number, self._ask) for number in mine}
         self._ours = {number: _handler_of(number) for number in mine}
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._leave_children_alone)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._before.clear()
 
     def insist(self) -> None:
         """Makes sure that the signals come to us and to nobody else."""
@@ -51,9 +53,13 @@ class Interrupt:
             _set_handler(number, handler)
 
     def _ask(self, number: int, _: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a forked helper, which inherits this handler and has nothing to save
-            os._exit(128 + number)
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
         log.info("finishing this step and saving; once more stops at once")
+
+    def _leave_children_alone(self) -> None:
+        """A forked helper, such as the writer of summaries, ends when it is told to and does not hear Ctrl-C."""
+        if self._before:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

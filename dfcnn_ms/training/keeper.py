@@ -17,6 +17,7 @@ from dfcnn_ms.training.cells import TrainStep
 from dfcnn_ms.training.history import History
 from dfcnn_ms.training.material import Material
 from dfcnn_ms.training.run import CHECKPOINTS, LAST, states, tidy
+from dfcnn_ms.training.values import put
 from dfcnn_ms.training.workers import Workers
 
 #: several workers ask each other only so often whether one of them was told to stop
@@ -57,7 +58,7 @@ class Keeper:
         for name, parameter in self.step.state().items():
             if name not in state.parameters or state.parameters[name].shape != parameter.shape:
                 raise CheckpointError(f"--resume {self.run}: its state has no {name} {parameter.shape}; start it anew")
-            parameter.set_data(state.parameters[name])
+            put(parameter, state.parameters[name])
         if self.workers.is_first:
             tidy(self.run, self.history.step, self.history.finished_epochs)
             self.history.write()

@@ -6,15 +6,22 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mindspore import nn
+import numpy as np
 
 from dfcnn_ms.audio.frontend import Frontend
-from dfcnn_ms.config import Config
+from dfcnn_ms.config import Config, DataConfig
 from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.text.vocabulary import Vocabulary
+from dfcnn_ms.training import sampling
 from dfcnn_ms.training.batches import BatchSource, Corpus, infeasible, open_corpus, plan_batches
+from dfcnn_ms.training.pack import Records, open_pack
+
+if TYPE_CHECKING:
+    from mindspore import nn
 
 log = logging.getLogger(__name__)
 
@@ -40,15 +47,60 @@ class Material:
         return digest.hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Split:
+    """The utterances of one or several manifests, with their labels in the form that the network writes.
+
+    Attributes:
+        manifests: where they come from.
+        parts: the utterances of each manifest.
+    """
+
+    manifests: tuple[Path, ...]
+    parts: tuple[list[Utterance], ...]
+
+    @classmethod
+    def read(cls, data: DataConfig, *manifests: Path) -> Split:
+        """Reads manifests."""
+        return cls(manifests, tuple(read_labelled(path, data.labels) for path in manifests))
+
+    @property
+    def utterances(self) -> list[Utterance]:
+        """All of them."""
+        return [utterance for part in self.parts for utterance in part]
+
+    def packed(self, frontend: Frontend) -> Records:
+        """What the packs beside the manifests hold."""
+        parts = zip(self.manifests, self.parts, strict=True)
+        return Records.joined([open_pack(manifest, part, frontend) for manifest, part in parts])
+
+
 def load_material(config: Config, *, rank: int = 0, workers: int = 1) -> Material:
     """Reads the manifests, fixes vocabulary and front end, and plans the batches of one worker."""
-    train_set, dev_set = (read_labelled(path, config.data.labels) for path in (config.data.train, config.data.dev))
-    _check_lengths(train_set, config.data.max_seconds)
-    vocabulary = Vocabulary.build(utterance.pinyin for utterance in train_set)
-    frontend = Frontend(config.features, config.cmvn).fitted(map(read_utterance, train_set[:CMVN_UTTERANCES]))
-    train = source(config, vocabulary, frontend, train_set, training=True, workers=workers)
-    dev = source(config, vocabulary, frontend, dev_set, training=False)
+    vocabulary, frontend, train = load_training(config, workers=workers)
+    dev = source(config, vocabulary, frontend, Split.read(config.data, config.data.dev), training=False)
     return Material(vocabulary, frontend, train.share(rank, workers), dev)
+
+
+def load_training(config: Config, *, workers: int = 1) -> tuple[Vocabulary, Frontend, BatchSource]:
+    """The training set alone: its vocabulary, the front end fitted to it, and the batches of all workers."""
+    split = Split.read(config.data, config.data.train, *config.data.mix)
+    _check_lengths(split.utterances, config.data.max_seconds)
+    vocabulary = Vocabulary.build(utterance.pinyin for utterance in split.utterances)
+    frontend = fitted_frontend(config, split)
+    return vocabulary, frontend, source(config, vocabulary, frontend, split, training=True, workers=workers)
+
+
+def fitted_frontend(config: Config, split: Split) -> Frontend:
+    """The front end, with statistics of the training set if it needs any."""
+    frontend = Frontend(config.features, config.cmvn)
+    if config.cmvn != "global":
+        return frontend
+    some = range(min(len(split.utterances), CMVN_UTTERANCES))
+    if not config.data.packed:
+        return frontend.fitted(read_utterance(split.utterances[index]) for index in some)
+    stored = split.packed(frontend)
+    return frontend.fitted(stored[index] for index in some)
 
 
 def _check_lengths(utterances: Sequence[Utterance], max_seconds: float) -> None:
@@ -62,21 +114,16 @@ def _check_lengths(utterances: Sequence[Utterance], max_seconds: float) -> None:
 
 
 def source(
-    config: Config,
-    vocabulary: Vocabulary,
-    frontend: Frontend,
-    utterances: Sequence[Utterance],
-    *,
-    training: bool,
-    workers: int = 1,
+    config: Config, vocabulary: Vocabulary, frontend: Frontend, split: Split, *, training: bool, workers: int = 1
 ) -> BatchSource:
     """The batches of one split: shuffled and augmented in training, as they are otherwise."""
-    settings = config.train
+    settings, data = config.train, config.data
     corpus = open_corpus(
-        utterances,
-        [vocabulary.encode(utterance.pinyin, where=utterance.where) for utterance in utterances],
+        split.utterances,
+        [vocabulary.encode(utterance.pinyin, where=utterance.where) for utterance in split.utterances],
         frontend,
-        cache=config.data.train.parent / "cache" if config.data.cache else None,
+        cache=data.train.parent / "cache" if data.cache else None,
+        packed=split.packed(frontend) if data.packed else None,
         augment_wave=config.augment.wave if training else (),
         augment_features=config.augment.features if training else (),
         seed=settings.seed,
@@ -88,8 +135,21 @@ def source(
         shuffle=training,
         seed=settings.seed,
         sorted_epochs=settings.sorta_grad if training else 0,
+        weights=weights(data, split, corpus.labels) if training else None,
+        equal_lengths=training and data.balance == "length",
     )
-    return BatchSource(corpus, plan)
+    return BatchSource(corpus, plan, processes=data.workers if training else 0)
+
+
+def weights(data: DataConfig, split: Split, labels: Sequence[Sequence[int]]) -> np.ndarray | None:
+    """How often each training utterance comes in comparison with others; None: each comes once."""
+    if data.balance != "class" and not data.mix:
+        return None
+    classes = sampling.class_weights(labels) if data.balance == "class" else np.ones(len(labels))
+    if not data.mix:
+        return classes
+    corpus = np.repeat(np.arange(len(split.parts)), [len(part) for part in split.parts])
+    return sampling.scaled_by_group(classes, corpus, [1.0, *data.mix.values()])
 
 
 def count_infeasible(network: nn.Cell, corpus: Corpus, where: str) -> int:

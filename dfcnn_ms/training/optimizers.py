@@ -8,6 +8,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
 from dfcnn_ms.config import TrainConfig
+from dfcnn_ms.training.values import put
 
 
 class RateTable(LearningRateSchedule):
@@ -27,7 +28,7 @@ class RateTable(LearningRateSchedule):
 
     def multiply(self, factor: float) -> None:
         """Multiplies all rates from now on."""
-        self.scale.set_data(Tensor(self.scale.asnumpy() * np.float32(factor)))
+        put(self.scale, Tensor(self.scale.asnumpy() * np.float32(factor)))
 
     def construct(self, global_step: Tensor) -> Tensor:
         step = ops.minimum(global_step.reshape(()), self.last)

@@ -26,7 +26,7 @@ def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> 
     taken, left = [], []
     for name, parameter in weights_of(network).items():
         values = theirs.get(name)
-        if values is not None and parameter in (outputs.weight, outputs.bias):
+        if values is not None and name in (outputs.weight.name, outputs.bias.name):
             if values.shape[1:] == parameter.shape[1:]:
                 parameter.set_data(Tensor(_shared_rows(parameter, values, vocabulary, stored.meta.vocabulary)))
                 taken.append(name)

@@ -15,6 +15,7 @@ import numpy as np
 from mindspore import Tensor, ops
 
 from dfcnn_ms.errors import DeviceError
+from dfcnn_ms.training.values import put
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Workers:
         """Gives each parameter its mean over all workers."""
         if self.count > 1:
             for parameter in parameters:
-                parameter.set_data(ops.AllReduce()(parameter.value()) / self.count)
+                put(parameter, ops.AllReduce()(parameter.value()) / self.count)
 
 
 def expected() -> Workers:
