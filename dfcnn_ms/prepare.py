@@ -2,30 +2,73 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from dfcnn_ms import cli
-from dfcnn_ms.corpora import synth
-from dfcnn_ms.corpora.recipes import CORPORA, prepare
-from dfcnn_ms.corpora.sentences import TASKS
+from dfcnn_ms.corpora.options import Option
+from dfcnn_ms.corpora.recipes import RECIPES, Recipe, prepare
 
 EXAMPLE = "python -m dfcnn_ms.prepare synth --task digits --out data/digits"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Prepares the corpus that the arguments name, and says what was made."""
-    arguments = cli.parser("prepare", "Prepare a corpus: audio, and one manifest for each split.", EXAMPLE)
-    arguments.add_argument("corpus", choices=CORPORA, help="synth: Mandarin spoken by espeak-ng, nothing to download")
-    arguments.add_argument("--out", type=Path, required=True, help="folder for manifests and audio")
-    arguments.add_argument("--task", choices=TASKS, default="digits", help="what is said (default: digits)")
-    arguments.add_argument("--seed", type=int, default=0, help="another seed says other things (default: 0)")
-    for split in ("train", "dev", "test"):
-        counts = ", ".join(f"{task} {synth.COUNTS[task][split]}" for task in TASKS)
-        arguments.add_argument(f"--{split}", type=int, metavar="N", help=f"utterances (default: {counts})")
-    arguments.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
-    options = vars(arguments.parse_args(argv))
-    out = options.pop("out")
+    options = vars(parser().parse_args(argv))
+    out = options.pop("out") or options["root"]
     prepare({name: value for name, value in options.items() if value is not None}, out)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments: one page for each corpus, with its own options and the layout that it expects."""
+    arguments = cli.parser("prepare", "Prepare a corpus: audio, and one manifest for each split.", EXAMPLE)
+    pages = arguments.add_subparsers(
+        dest="corpus", required=True, metavar="CORPUS", title="corpora, each with its own --help"
+    )
+    for name, recipe in RECIPES.items():
+        page = pages.add_parser(
+            name,
+            help=recipe.about,
+            description=recipe.about,
+            epilog=_epilog(name, recipe),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        _add_options(page, recipe)
+    return arguments
+
+
+def _epilog(name: str, recipe: Recipe) -> str:
+    example = f"example:\n  python -m dfcnn_ms.prepare {name} {recipe.example}"
+    return f"on disk:\n{_indented(recipe.layout)}\n\n{example}" if recipe.layout else example
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _add_options(page: argparse.ArgumentParser, recipe: Recipe) -> None:
+    for name, option in recipe.options.items():
+        _add_option(page, name, option)
+    # A corpus that was downloaded may keep its manifests; your own folder is not written into unasked.
+    keeps = "download" in recipe.options
+    default = " (default: the folder given as --root)" if keeps else ""
+    page.add_argument("--out", type=Path, metavar="PATH", required=not keeps, help=f"folder for the manifests{default}")
+
+
+def _add_option(page: argparse.ArgumentParser, name: str, option: Option) -> None:
+    if option.kind is bool:
+        page.add_argument(f"--{name}", action="store_const", const=True, help=option.help)
+        return
+    metavar = None if option.choices else {int: "N", float: "X", Path: "PATH"}.get(option.kind, "TEXT")
+    page.add_argument(
+        f"--{name}",
+        type=option.kind,
+        choices=option.choices or None,
+        required=option.required,
+        metavar=metavar,
+        help=option.help,
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from dataclasses import fields
 from pathlib import Path
 
@@ -130,6 +131,36 @@ def test_duplicate_ids_are_named_with_both_lines(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "test.jsonl", GOOD, {**GOOD, "id": "b"}, GOOD)
     with pytest.raises(DataError, match=r"test\.jsonl:3: id 'a' was used on line 1 already"):
         read_manifest(path)
+
+
+def test_ids_of_one_hash_are_still_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every id seems to have been there before, so that each is looked up."""
+    monkeypatch.setattr(
+        manifest._Seen, "before", lambda self, name: self._buckets.setdefault(0, bytearray()) is not None
+    )
+    path = write_lines(tmp_path / "test.jsonl", *({**GOOD, "id": name} for name in "abc"))
+    assert [utterance.id for utterance in read_manifest(path)] == ["a", "b", "c"]
+    write_manifest(tmp_path / "again.jsonl", iter_manifest(path))
+    assert (tmp_path / "again.jsonl").read_bytes() != b""
+    twice = [Utterance("a", "a.wav", 1, ()), Utterance("b", "b.wav", 1, ()), Utterance("a", "c.wav", 1, ())]
+    with pytest.raises(DataError, match="id 'a' is used by two utterances"):
+        write_manifest(tmp_path / "twice.jsonl", twice)
+    with pytest.raises(DataError, match=r"test\.jsonl:4: id 'b' was used on line 2 already"):
+        read_manifest(write_lines(path, *({**GOOD, "id": name} for name in "abcb")))
+
+
+def test_a_long_manifest_is_read_in_little_memory(tmp_path: Path) -> None:
+    """Beyond the line itself, some bytes for each id."""
+    path = tmp_path / "long.jsonl"
+    with path.open("w") as file:
+        for number in range(10_000):
+            file.write(json.dumps({**GOOD, "id": f"BAC009S{number:08d}", "text": "x" * 240}) + "\n")
+    tracemalloc.start()
+    assert sum(1 for _ in iter_manifest(path)) == 10_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert path.stat().st_size > 3e6
+    assert peak < 2.5e6
 
 
 def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,21 +75,21 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
 def iter_manifest(path: str | os.PathLike[str]) -> Iterator[Utterance]:
     """The utterances of a manifest one by one; lines with nothing but blanks are passed over.
 
+    Memory grows by some 15 bytes an utterance, for noticing an id that was used before.
+
     Raises:
         DataError: at the first line that is wrong, and at the end when there was no utterance at all.
     """
     path = Path(path)
     folder = path.absolute().parent
-    lines: dict[str, int] = {}
+    seen = _Seen()
     for number, line in _lines(path):
         where = f"{path}:{number}"
         utterance = _utterance(line, folder, where)
-        if utterance.id in lines:
-            first = lines[utterance.id]
-            raise DataError(f"{where}: id {utterance.id!r} was used on line {first} already; ids must differ")
-        lines[utterance.id] = number
+        if seen.before(utterance.id):
+            _check_id(path, utterance.id, number)
         yield utterance
-    if not lines:
+    if not seen:
         raise DataError(f"{path}: the manifest is empty; it needs one JSON object per line")
 
 
@@ -122,15 +123,25 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
     if path.is_dir():
         raise DataError(f"{path}: is a directory; give a manifest file, such as {path / 'train.jsonl'}")
     folder = path.absolute().parent
-    seen: set[str] = set()
+    seen = _Seen()
     with replacing(path) as temporary, temporary.open("wb") as file:
         for utterance in utterances:
-            if utterance.id in seen:
-                raise DataError(f"{path}: id {utterance.id!r} is used by two utterances; ids must differ")
-            seen.add(utterance.id)
+            if seen.before(utterance.id):
+                file.flush()
+                if any(json.loads(line)["id"] == utterance.id for _, line in _lines(temporary)):
+                    raise DataError(f"{path}: id {utterance.id!r} is used by two utterances; ids must differ")
             file.write(_line(utterance, folder).encode())
         if not seen:
             raise DataError(f"{path}: a manifest needs at least one utterance; there are none to write")
+
+
+def relative(audio: Path, folder: Path) -> str:
+    """A sound file as seen from the folder of a manifest, wherever symbolic links lead on the way."""
+    try:
+        seen = os.path.relpath(os.path.join(_real(str(audio.parent)), audio.name), _real(str(folder)))
+    except ValueError:  # another drive on Windows has no relative path
+        return audio.absolute().as_posix()
+    return Path(seen).as_posix()
 
 
 def check_audio(utterances: Iterable[Utterance]) -> None:
@@ -154,6 +165,43 @@ def read_utterance(utterance: Utterance) -> np.ndarray:
         return read_wave(utterance.path, start=utterance.start, seconds=utterance.seconds)
     except DataError as error:
         raise DataError(f"{utterance.where}: {error}" if utterance.where else str(error)) from None
+
+
+class _Seen:
+    """Which ids were there before, in few bytes: a hash of 8 bytes for each, in 65,536 buckets.
+
+    Two ids may have one hash, once in a million manifests of a million lines; so a hit has to be looked up.
+    """
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, bytearray] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._buckets)
+
+    def before(self, name: str) -> bool:
+        """Whether the id seems to have been there; from now on it has."""
+        number = hash(name) & 0xFFFF_FFFF_FFFF_FFFF
+        bucket = self._buckets.setdefault(number & 0xFFFF, bytearray())
+        rest = (number >> 16).to_bytes(6, "little")
+        hit = rest in bucket
+        if not hit:
+            bucket += rest
+        return hit
+
+
+def _check_id(path: Path, name: str, line: int) -> None:
+    """Reads again what stands above a line whose id seems to have been used there."""
+    for number, text in _lines(path):
+        if number == line:
+            return
+        if json.loads(text)["id"] == name:
+            raise DataError(f"{path}:{line}: id {name!r} was used on line {number} already; ids must differ")
+
+
+@lru_cache(maxsize=10_000)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _complaint(utterance: Utterance) -> str:
@@ -242,8 +290,4 @@ def _moved(utterance: Utterance, folder: Path) -> Utterance:
     """The same utterance seen from another folder."""
     if utterance.folder is None or utterance.folder == folder or Path(utterance.audio).is_absolute():
         return utterance
-    try:
-        audio = Path(os.path.relpath(utterance.path, folder))
-    except ValueError:  # another drive on Windows has no relative path
-        audio = utterance.path
-    return replace(utterance, audio=audio.as_posix(), folder=folder)
+    return replace(utterance, audio=relative(utterance.path, folder), folder=folder)

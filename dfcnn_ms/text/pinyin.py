@@ -18,7 +18,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from dfcnn_ms.errors import DataError
+from dfcnn_ms.errors import ConfigError, DataError, suggestion
+from dfcnn_ms.text import sandhi as tones
 
 DIGITS = ("ling2", "yi1", "er4", "san1", "si4", "wu3", "liu4", "qi1", "ba1", "jiu3")
 
@@ -58,13 +59,15 @@ _LETTERS = {"u:": "v", "u\u0308": "v", "\u00ea": "ei", "e\u0302": "ei", "\u0251"
 _PUNCTUATION = re.compile(r"[^\w\s\u0300-\u036f]|_")
 _PIECE = re.compile(r"[^\s\d]+\d?|\d")
 _ERHUA = re.compile(r"(\D+)r(\d?)")
+_HANZI = re.compile("[\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 # Punctuation that is read aloud and therefore must not vanish from a label.
 _SPOKEN = "%‰&@#"
 # What stands before 儿 where it means a child and keeps its full tone: 女儿 婴儿 新生儿 混血儿.
 _CHILD = frozenset("女婴幼少小胎孤弃宠健男患生产妻孙侄妇聋哑育乳乞潮运形血能浪")
 # Readings of words of one character; the dictionary of phrases cannot know that they stand alone.
-_ALONE = {"的": "de5", "地": "de5", "得": "de5", "都": "dou1", "长": "chang2"}
+_ALONE = {"的": "de5", "地": "de5", "得": "de5", "都": "dou1", "长": "chang2", "为": "wei2", "了": "le5", "着": "zhe5"}
+_ALONE |= {"还": "hai2", "没": "mei2", "似": "si4", "尽": "jin4", "颇": "po1", "佛": "fo2", "嚼": "jiao2"}
 
 
 class SyllableError(DataError, ValueError):
@@ -115,20 +118,30 @@ def parse(text: str, *, where: str = "") -> list[str]:
         raise SyllableError(f"{where}: {error}" if where else str(error)) from None
 
 
-def from_hanzi(text: str, *, where: str = "") -> list[str]:
+def from_hanzi(text: str, *, where: str = "", sandhi: str = "none") -> list[str]:
     """The reading of Chinese characters, in the tones of the dictionary.
 
     Polyphones are read by the phrase they stand in. Digits are read one by one and a point between
     digits as 点; other punctuation and blanks are dropped. 儿 that ends a word is the suffix `er5`
-    unless it means a child (女儿 `nv3 er2`). Third-tone sandhi is not written; that of 一 and 不 only where
-    the dictionary of phrases has it (一个 `yi2 ge4`).
+    unless it means a child (女儿 `nv3 er2`).
 
     >>> from_hanzi("重庆银行，花儿长大了")
     ['chong2', 'qing4', 'yin2', 'hang2', 'hua1', 'er5', 'zhang3', 'da4', 'le5']
+    >>> from_hanzi("一起买雨伞，不要", sandhi="full")
+    ['yi4', 'qi2', 'mai3', 'yu2', 'san3', 'bu2', 'yao4']
+
+    Args:
+        text: the characters.
+        where: where they were read, such as `train.txt:12`; begins the message of an error.
+        sandhi: `none` has that of 一 and 不 only where the dictionary of phrases has it (一个 `yi2 ge4`);
+            `yi_bu` has it everywhere; `full` has that of third tones too.
 
     Raises:
         DataError: some characters have no reading, Latin letters among them; the message names them.
+        ConfigError: there is no such sandhi.
     """
+    if sandhi not in tones.KINDS:
+        raise ConfigError(f"sandhi cannot be {sandhi!r}; {suggestion(sandhi, tones.KINDS)}")
     plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text))
     plain = re.sub(r"(?<=[0-9])\.(?=[0-9])", "点", plain)
     unreadable = "".join(dict.fromkeys(character for character in plain if not _readable(character)))
@@ -136,7 +149,12 @@ def from_hanzi(text: str, *, where: str = "") -> list[str]:
         place = f"{where}: " if where else ""
         raise DataError(f"{place}no Mandarin reading for {unreadable!r} in {text!r}; write it in characters")
     runs = re.findall(r"[0-9]|[^0-9\s]+", "".join(" " if _silent(c) else c for c in plain))
-    return [syllable for run in runs for syllable in _read(run)]
+    return [syllable for run in runs for syllable in _read(run, sandhi)]
+
+
+def has_hanzi(text: str) -> bool:
+    """Whether a text has Chinese characters in it, and so is not pinyin."""
+    return _HANZI.search(text) is not None
 
 
 def split(syllable: str) -> tuple[str, str, int]:
@@ -214,20 +232,36 @@ def _readable(character: str) -> bool:
     return character in "0123456789" or ord(character) in PINYIN_DICT or _silent(character)
 
 
-def _read(run: str) -> list[str]:
+def _read(run: str, sandhi: str) -> list[str]:
     """The reading of one digit, or of characters with nothing between them."""
-    from pypinyin.constants import PHRASES_DICT
-
     if run.isascii():
         return [DIGITS[int(run)]]
+    return tones.apply(_words(run), sandhi, _is_word)
+
+
+def _words(run: str) -> list[tuple[str, list[str]]]:
+    """The words of some characters, each with its reading."""
+    from pypinyin.constants import PHRASES_DICT
+
     reading, start = _look_up(run), 0
+    words = []
     for word in _segmenter()(run):
-        here = slice(start, start + len(word))
-        if len(word) > 1 and word in PHRASES_DICT:
-            reading[here] = _look_up(word)
-        reading[here] = _corrected(word, reading[here])
+        known = len(word) > 1 and word in PHRASES_DICT
+        here = list(_phrase(word)) if known else reading[start : start + len(word)]
+        words.append((word, _corrected(word, here, first=not start)))
         start += len(word)
-    return reading
+    return words
+
+
+def _is_word(characters: str) -> bool:
+    import jieba
+
+    return bool(jieba.dt.FREQ.get(characters))
+
+
+@lru_cache(maxsize=100_000)
+def _phrase(word: str) -> tuple[str, ...]:
+    return tuple(_look_up(word))
 
 
 def _look_up(text: str) -> list[str]:
@@ -236,8 +270,10 @@ def _look_up(text: str) -> list[str]:
     return [canonical(syllable) for syllable in lazy_pinyin(text, style=Style.TONE)]
 
 
-def _corrected(word: str, reading: list[str]) -> list[str]:
+def _corrected(word: str, reading: list[str], *, first: bool = False) -> list[str]:
     """What the segmentation knows and the dictionary of phrases does not."""
+    if word == "为" and first:  # for somebody; inside a sentence it is mostly `to be`, wei2
+        return ["wei4"]
     if word in _ALONE:
         return [_ALONE[word]]
     if len(word) > 1 and word[-1] == "儿" and word[-2] not in _CHILD:

@@ -1,0 +1,82 @@
+"""Free Spoken Digit Dataset: 3,000 English digits by six speakers at 8 kHz. CC BY-SA 4.0, on GitHub.
+
+`recordings/7_jackson_32.wav` is the digit 7, said by jackson, number 32. Officially the recordings 0 to 4 of each digit
+and speaker are the test set and 5 to 49 the training set. The labels are English words: set `data.labels: as_written`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dfcnn_ms.corpora.counts import Count
+from dfcnn_ms.corpora.gather import MOST_DAMAGED, WORKERS, Gathering, Item, LeftOut, gather
+from dfcnn_ms.corpora.options import PUBLIC, SOUND, Option
+from dfcnn_ms.corpora.places import Resource, obtain
+from dfcnn_ms.errors import ConfigError
+
+LAYOUT = """\
+free-spoken-digit-dataset-1.0.10/   unpacked from v1.0.10.tar.gz
+  recordings/7_jackson_32.wav ...   digit, speaker, number; 0 to 4 are the test set"""
+
+VERSION = "1.0.10"
+RESOURCE = Resource(
+    f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v{VERSION}.tar.gz",
+    f"free-spoken-digit-dataset-{VERSION}",
+)
+OFFICIAL = {"train": Count(2_700, None, 6), "test": Count(300, None, 6)}
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+LAST_OF_TEST = 4
+DEV = 5
+OPTIONS = PUBLIC | SOUND | {"dev": Option(int, f"recordings of each digit and speaker for dev (default: {DEV})")}
+
+_NAME = re.compile(r"(\d)_([^_]+)_(\d+)")
+
+
+def prepare(
+    root: Path,
+    out: Path,
+    *,
+    download: bool = False,
+    mirror: str = "",
+    dev: int = DEV,
+    damaged: int = MOST_DAMAGED,
+    workers: int = WORKERS,
+) -> dict[str, Path]:
+    """Writes the manifests of the Free Spoken Digit Dataset, with its official test set.
+
+    Args:
+        root: the folder with `recordings` in it, or the one around it.
+        out: folder for the manifests.
+        download: fetch the archive if it is not there.
+        mirror: address to try first.
+        dev: how many recordings of each digit and speaker, from number 5 on, are taken from training for dev.
+        damaged: more damaged files than this are an error.
+        workers: threads that look at sound files.
+    """
+    if dev < 0:
+        raise ConfigError(f"dev must be 0 or more recordings of each digit and speaker; got {dev}")
+    home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
+    return gather(_items(home, dev), Gathering(out, OFFICIAL, damaged=damaged, workers=workers))
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a folder is that of the corpus."""
+    return next((folder / "recordings").glob("*_*_*.wav"), None) is not None
+
+
+def _items(home: Path, dev: int) -> Iterator[Item | LeftOut]:
+    for audio in sorted((home / "recordings").glob("*.wav")):
+        name = _NAME.fullmatch(audio.stem)
+        if not name:
+            yield LeftOut(audio.stem, "not a name of this corpus", f"{audio}: wanted such as 7_jackson_32.wav")
+            continue
+        word = WORDS[int(name[1])]
+        yield Item(audio.stem, audio, _split(int(name[3]), dev), (word,), word, name[2])
+
+
+def _split(number: int, dev: int) -> str:
+    if number <= LAST_OF_TEST:
+        return "test"
+    return "dev" if number <= LAST_OF_TEST + dev else "train"

@@ -1,0 +1,98 @@
+"""Several Mandarin corpora as one: each prepared by its own recipe, then their manifests put together.
+
+Every id and every speaker begins with the name of its corpus, such as `thchs30-A11_0`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from dfcnn_ms.corpora import aishell, primewords, stcmds, thchs30
+from dfcnn_ms.corpora.gather import MOST_DAMAGED, SPLITS, WORKERS
+from dfcnn_ms.corpora.manifest import Utterance, iter_manifest, write_manifest
+from dfcnn_ms.corpora.options import PUBLIC, READING, SOUND, Option
+from dfcnn_ms.corpora.places import is_at_hand
+from dfcnn_ms.errors import ConfigError, DataError, suggestion
+
+LAYOUT = """\
+data/thchs30/ data/aishell/ data/stcmds/ data/primewords/     each as its own recipe expects it, or
+data/data_thchs30/ data/data_aishell/ ...                     all unpacked into one folder"""
+
+MODULES: dict[str, ModuleType] = {
+    "thchs30": thchs30, "aishell": aishell, "stcmds": stcmds, "primewords": primewords,
+}  # fmt: skip
+OPTIONS = PUBLIC | SOUND | READING | {"pinyin": thchs30.OPTIONS["pinyin"]}
+OPTIONS |= {"corpora": Option(str, f"which, with commas between them (default: those there of {', '.join(MODULES)})")}
+
+log = logging.getLogger(__name__)
+
+
+def prepare(
+    root: Path,
+    out: Path,
+    *,
+    corpora: str = "",
+    download: bool = False,
+    mirror: str = "",
+    pinyin: str = "published",
+    sandhi: str = "yi_bu",
+    damaged: int = MOST_DAMAGED,
+    workers: int = WORKERS,
+) -> dict[str, Path]:
+    """Writes the manifests of several corpora, each in a folder of its own, and those of all together.
+
+    Args:
+        root: the folder that holds the corpora.
+        out: folder for the manifests.
+        corpora: names with commas between them; without them whatever is there is taken.
+        download: fetch what is missing of the corpora named.
+        mirror: address to try first.
+        pinyin: `read` reads the characters of THCHS-30 too, so that all labels are of one making.
+        sandhi: tone sandhi to write where characters are read.
+        damaged: more damaged files than this, in one corpus, are an error.
+        workers: threads that look at sound files.
+    """
+    options: dict[str, object] = {"download": download, "mirror": mirror, "pinyin": pinyin, "sandhi": sandhi}
+    options |= {"damaged": damaged, "workers": workers}
+    prepared: dict[str, dict[str, Path]] = {}
+    for name in _chosen(root, corpora, download):
+        log.info("%s:", name)
+        known = {key: value for key, value in options.items() if key in MODULES[name].OPTIONS}
+        prepared[name] = MODULES[name].prepare(_home(root, name), out / name, **known)
+    manifests = {}
+    for split in SPLITS:
+        parts = {name: made[split] for name, made in prepared.items() if split in made}
+        if parts:
+            manifests[split] = out / f"{split}.jsonl"
+            write_manifest(manifests[split], _together(parts))
+    return manifests
+
+
+def _chosen(root: Path, corpora: str, download: bool) -> list[str]:
+    names = [name.strip() for name in corpora.split(",") if name.strip()]
+    for name in names:
+        if name not in MODULES:
+            raise ConfigError(f"corpora: there is no {name!r} to merge; {suggestion(name, MODULES)}")
+    if names:
+        return list(dict.fromkeys(names))
+    if download:
+        raise ConfigError("--download: all corpora are 40 GB; say which with --corpora thchs30,aishell")
+    there = [name for name, one in MODULES.items() if is_at_hand(_home(root, name), one.RESOURCE, one.is_there)]
+    if not there:
+        raise DataError(f"{root}: holds none of {', '.join(MODULES)}; see python -m dfcnn_ms.prepare all --help")
+    return there
+
+
+def _home(root: Path, name: str) -> Path:
+    return root / name if (root / name).is_dir() else root
+
+
+def _together(parts: dict[str, Path]) -> Iterator[Utterance]:
+    for name, manifest in parts.items():
+        for one in iter_manifest(manifest):
+            speaker = f"{name}-{one.speaker}" if one.speaker else ""
+            yield replace(one, id=f"{name}-{one.id}", speaker=speaker)

@@ -1,0 +1,163 @@
+"""What the recipes for your own data share: which files, which labels, which splits."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dfcnn_ms.corpora.gather import (
+    MOST_DAMAGED,
+    SPLITS,
+    WORKERS,
+    Gathering,
+    Item,
+    LeftOut,
+    gather,
+    hold_out,
+    split_named,
+)
+from dfcnn_ms.corpora.options import LABELS, READING, SOUND, Option, held_out
+from dfcnn_ms.errors import ConfigError, DataError, suggestion
+from dfcnn_ms.text.pinyin import has_hanzi, parse
+
+DEV = TEST = 0.05
+OPTIONS = (
+    {
+        "root": Option(Path, "the folder, or the one file in it, that says what there is", required=True),
+        "labels": Option(str, "pinyin, read from characters if need be (default); or how it is written", LABELS),
+        "audio": Option(Path, "folder that the names of sound files begin in (default: that of the file)"),
+    }
+    | READING
+    | SOUND
+    | held_out(DEV, TEST)
+)
+
+
+@dataclass(frozen=True)
+class Own:
+    """How a recipe goes about your own data.
+
+    Attributes:
+        out: folder for the manifests.
+        labels: `pinyin` brings pinyin into its one form and reads characters where there is none, `characters` makes
+            each character a label, `as_written` splits what is written at blanks (words).
+        audio: the folder that the names of sound files begin in.
+        sandhi: tone sandhi to write when characters are read.
+        dev, test: shares of the speakers held out, if the data says nothing about splits.
+        damaged: more damaged files than this are an error.
+        workers: threads that look at sound files.
+    """
+
+    out: Path
+    labels: str = "pinyin"
+    audio: Path | None = None
+    sandhi: str = "yi_bu"
+    dev: float = DEV
+    test: float = TEST
+    damaged: int = MOST_DAMAGED
+    workers: int = WORKERS
+
+    def __post_init__(self) -> None:
+        if self.labels not in LABELS:
+            raise ConfigError(f"labels cannot be {self.labels!r}; {suggestion(self.labels, LABELS)}")
+
+    def gather(self, found: Iterable[Item | LeftOut]) -> dict[str, Path]:
+        """The manifests; speakers are held out if no utterance has a split."""
+        every = list(found)
+        if not any(isinstance(one, Item) and one.split for one in every):
+            every = hold_out(every, self.dev, self.test, lambda item: item.speaker)
+        return gather(every, Gathering(self.out, {}, self.sandhi, self.damaged, self.workers))
+
+    def check_output(self, sources: Iterable[Path]) -> None:
+        """Makes sure that no manifest takes the place of a file that it is made from."""
+        for source in sources:
+            if source.absolute() in [(self.out / f"{split}.jsonl").absolute() for split in SPLITS]:
+                raise ConfigError(f"{source}: would be overwritten by its own manifest; give another folder with --out")
+
+    def item(self, item: Item, pinyin: str) -> Item | LeftOut:
+        """The utterance with its labels.
+
+        Args:
+            item: everything but the labels; its `text` as it is written, with blanks.
+            pinyin: what is written where pinyin should be; empty if nothing is.
+        """
+        if self.labels == "as_written":
+            return replace(item, pinyin=tuple((pinyin or item.text).split()))
+        text = re.sub(r"\s", "", item.text) if has_hanzi(item.text) else item.text
+        if self.labels == "characters":
+            return replace(item, pinyin=tuple(one for one in text if one.isalnum()), text=text)
+        if not has_hanzi(text):
+            pinyin, text = pinyin or text, ""
+        try:
+            return replace(item, pinyin=tuple(parse(pinyin, where=item.where)) if pinyin else None, text=text)
+        except DataError as error:
+            return LeftOut(item.id, "pinyin that is none", str(error))
+
+
+def recipe(prepare: Callable[[Path, Own], dict[str, Path]]) -> Callable[..., dict[str, Path]]:
+    """A recipe for your own data as the others are: a function of the folders and of its options."""
+
+    def with_options(
+        root: Path,
+        out: Path,
+        *,
+        labels: str = "pinyin",
+        audio: Path | None = None,
+        sandhi: str = "yi_bu",
+        dev: float = DEV,
+        test: float = TEST,
+        damaged: int = MOST_DAMAGED,
+        workers: int = WORKERS,
+    ) -> dict[str, Path]:
+        return prepare(root, Own(out, labels, audio, sandhi, dev, test, damaged, workers))
+
+    return with_options
+
+
+def sources(root: Path, suffixes: tuple[str, ...], what: str) -> list[tuple[Path, str]]:
+    """The files to read and the split that each is named after: one file, or those of a folder.
+
+    A folder may hold one such file, or one for each split: `train.tsv`, `dev.tsv`, `my_test.tsv`; then others are
+    passed over.
+
+    Raises:
+        DataError: there is none, or several and no telling which.
+    """
+    if root.is_file():
+        return [(root, split_in(root.name))]
+    files = sorted(path for path in root.glob("*") if path.name.lower().endswith(suffixes) and path.is_file())
+    named = [(path, split_in(path.name)) for path in files if split_in(path.name)]
+    if named:
+        return named
+    if len(files) == 1:
+        return [(files[0], "")]
+    some = f"{len(files)} files and no split in their names: {files[0].name} ..." if files else "none"
+    raise DataError(f"{root}: wanted {what} there; got {some}; give --root the file itself")
+
+
+def split_in(name: str) -> str:
+    """The split that a file or folder is named after: `test` of `my_test.tsv`."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((split_named(word) for word in words if split_named(word)), "")
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a text file, packed by gzip or not, without their ends; empty ones are passed over.
+
+    Raises:
+        DataError: it cannot be read, or is not UTF-8.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
