@@ -1,0 +1,112 @@
+"""Language models on the disk: ARPA, told by its content, and a binary that is mapped into memory.
+
+The binary is a head of 32 bytes (magic, version, checksum of all that follows, length of the table), a table in JSON
+(order, number of words, length of each array), and the arrays of the trie as they lie in memory, each at a multiple of
+64 bytes; little-endian. The words stand as UTF-8 between line breaks in front of the arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dfcnn_ms.decoding.ngram import arpa
+from dfcnn_ms.decoding.ngram.trie import Level, Trie, assemble
+from dfcnn_ms.errors import DataError
+from dfcnn_ms.files import replacing
+
+MAGIC = b"DFCNN-LM"
+VERSION = 1
+ALIGNMENT = 64
+_HEAD = struct.Struct("<8sIIQ8x")  # magic, version, checksum, length of the table
+_CHECKED = 16  # where that begins which the checksum is of
+_TYPES = {"first_child": "<i4", "word": "<i4", "log10_prob": "<f4", "log10_backoff": "<f4", "link": "<i4"}
+_KENLM = b"mmap lm http://kheafield.com/code"
+
+
+def load(path: Path) -> tuple[tuple[str, ...], Trie]:
+    """Words and trie of a file; the arrays of a binary stay on the disk until they are looked at.
+
+    Raises:
+        DataError: the file is missing, truncated, corrupt or something else.
+    """
+    start = _first_bytes(path, len(_KENLM))
+    if start.startswith(MAGIC):
+        return _map(path)
+    if start == _KENLM:
+        raise DataError(f"{path}: a binary of KenLM, which only KenLM reads; give the ARPA file it was made of")
+    words, levels = arpa.read(path)
+    return words, assemble(levels)
+
+
+def save(path: Path, words: Sequence[str], model: Trie | Sequence[Level]) -> None:
+    """Writes levels as ARPA and a trie as the binary, whole or not at all."""
+    with replacing(path) as temporary:
+        if not isinstance(model, Trie):
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                arpa.write(file, words, model)
+        else:
+            _write(temporary, words, model)
+
+
+def _first_bytes(path: Path, number: int) -> bytes:
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory, wanted a language model (.arpa or .bin)")
+    try:
+        with path.open("rb") as file:
+            start = file.read(number)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such language model; `python -m dfcnn_ms.ngram train` makes one") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if not start:
+        raise DataError(f"{path}: empty file, wanted a language model (.arpa or .bin)")
+    return start
+
+
+def _write(path: Path, words: Sequence[str], trie: Trie) -> None:
+    text = "\n".join(words).encode()
+    table = {"words": len(text), **{name: len(column) for name, column in trie._asdict().items()}}
+    columns = (column.astype(_TYPES[name]).tobytes() for name, column in trie._asdict().items())
+    coded = json.dumps(table).encode()
+    head = _HEAD.pack(MAGIC, VERSION, 0, len(coded))
+    checksum, position = zlib.crc32(head[_CHECKED:]), len(head)
+    with path.open("wb") as file:
+        file.write(head)
+        for data in (coded, text, *columns):
+            for part in (data, bytes(-(position + len(data)) % ALIGNMENT)):
+                file.write(part)
+                checksum = zlib.crc32(part, checksum)
+                position += len(part)
+        file.seek(0)
+        file.write(_HEAD.pack(MAGIC, VERSION, checksum, len(coded)))
+
+
+def _map(path: Path) -> tuple[tuple[str, ...], Trie]:
+    """Opens a binary; it is read once for its checksum, and lies in the page cache from then on."""
+    data = np.asarray(np.memmap(path, np.uint8, mode="r"))
+    if len(data) < _HEAD.size:
+        raise DataError(f"{path}: truncated: it ends within its head; copy or make it again")
+    _, version, checksum, table_bytes = _HEAD.unpack(data[: _HEAD.size].tobytes())
+    if version != VERSION:
+        raise DataError(f"{path}: version {version} of the format, wanted {VERSION}; make it again from its text")
+    if zlib.crc32(data[_CHECKED:].data) != checksum:
+        raise DataError(f"{path}: truncated or corrupt: its checksum is wrong; copy or make it again")
+    table = json.loads(data[_HEAD.size :][:table_bytes].tobytes())
+    position = _aligned(_HEAD.size + table_bytes)
+    words = data[position:][: table["words"]].tobytes().decode().split("\n")
+    position = _aligned(position + table["words"])
+    columns = {}
+    for name, dtype in _TYPES.items():
+        columns[name] = data[position:][: 4 * table[name]].view(dtype)
+        position = _aligned(position + 4 * table[name])
+    return tuple(words), Trie(**columns)
+
+
+def _aligned(position: int) -> int:
+    return -(-position // ALIGNMENT) * ALIGNMENT
