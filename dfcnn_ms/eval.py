@@ -1,75 +1,121 @@
-"""``python -m dfcnn_ms.eval``: how many syllables of a test set a checkpoint gets wrong."""
+"""``python -m dfcnn_ms.eval``: how many syllables of a test set a checkpoint gets wrong; which of two gets fewer."""
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
 from dfcnn_ms import cli
-from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
+from dfcnn_ms.corpora.manifest import Utterance, read_labelled
+from dfcnn_ms.decoding.options import Choice, add_flags, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import write_text
-from dfcnn_ms.metrics import Edits, align, bootstrap_interval, edits
-from dfcnn_ms.recognizer import Recognizer, by_length
+from dfcnn_ms.listening import listen
+from dfcnn_ms.metrics import Edits, align
+from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.reporting.results import RATES, Heard, counts, total
+from dfcnn_ms.reporting.runs import Clock, Run, details, figures, interval, read_run
 
-EXAMPLE = "python -m dfcnn_ms.eval --ckpt dfcnn.ckpt --json result.json"
-
-#: utterances read at once
-BATCH_SIZE = 16
-
-
-@dataclass(frozen=True)
-class Heard:
-    """One utterance of the test set, what was recognised in it, and the edits between the two."""
-
-    utterance: Utterance
-    syllables: tuple[str, ...]
-
-    @property
-    def edits(self) -> Edits:
-        """Edits of this utterance."""
-        return edits(self.utterance.pinyin, self.syllables)
+EXAMPLE = "python -m dfcnn_ms.eval --ckpt dfcnn.ckpt --json result.json --report report.html"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parses the arguments, recognises the test set, prints the table, writes what was asked for."""
-    arguments = cli.parser("eval", "Measure the syllable error rate of a checkpoint.", EXAMPLE)
+    """Parses the arguments, recognises the test set, prints the tables, writes what was asked for."""
+    options = _parser().parse_args(argv)
+    cli.check_output("--json", options.json)
+    cli.check_output("--report", options.report)
+    choice = Choice(
+        decoder=options.decoder,
+        beam=options.beam,
+        lm=options.lm,
+        lm_weight=options.lm_weight,
+        length_bonus=options.length_bonus,
+        hotwords=options.hotwords,
+        hanzi=options.hanzi,
+        hanzi_model=options.hanzi_model,
+    )
+    choice.check()
+    task = Task(options.manifest, options.device_target, choice, options.allow_unknown)
+    if options.compare:
+        if options.all:
+            raise ConfigError("--all prints the utterances of one checkpoint; --report shows where two differ")
+        print_comparison(*task.sides(*options.compare), options.json, options.report)
+        return
+
+    recognizer, run = task.evaluate(options.ckpt)
+    for line in utterance_lines(run.heard, everything=options.all):
+        print(line)
+    print(table(run))
+    if options.json:
+        write_json(options.json, figures(run.heard) | details(run))
+    if options.report:
+        from dfcnn_ms.reporting.html import report
+
+        write_text(options.report, report(recognizer, run))
+        print(f"report: {options.report}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    arguments = cli.parser("eval", "Measure the error rate of a checkpoint, or compare two.", EXAMPLE)
     arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt")
     arguments.add_argument("--manifest", type=Path, help="default: the test set that the checkpoint remembers")
     cli.add_device_target(arguments)
-    arguments.add_argument("--json", type=Path, help="write the figures here")
+    arguments.add_argument("--json", type=Path, help="write the figures and every utterance here")
     arguments.add_argument("--report", type=Path, help="write a page for the browser here, such as report.html")
     arguments.add_argument("--all", action="store_true", help="print every utterance, not only those with errors")
     arguments.add_argument(
         "--allow-unknown", action="store_true", help="count syllables that the network cannot write as errors"
     )
-    options = arguments.parse_args(argv)
-    cli.check_output("--json", options.json)
-    cli.check_output("--report", options.report)
+    arguments.add_argument(
+        "--compare",
+        nargs=2,
+        type=Path,
+        metavar=("A", "B"),
+        help="does B make fewer errors than A, or may that be chance? Checkpoints, or files that --json wrote",
+    )
+    add_flags(arguments)
+    return arguments
 
-    recognizer = Recognizer.load(options.ckpt, options.device_target)
-    manifest = options.manifest or remembered_manifest(recognizer, options.ckpt)
-    utterances = read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
-    if not options.allow_unknown:
-        check_known(recognizer, utterances)
 
-    heard = recognise(recognizer, utterances)
-    for line in utterance_lines(heard, everything=options.all):
-        print(line)
-    print(table(heard, manifest))
-    if options.json:
-        write_text(options.json, json.dumps(figures(heard), indent=2) + "\n")
-        print(f"figures: {options.json}")
-    if options.report:
-        from dfcnn_ms.reporting.html import report
+@dataclass(frozen=True)
+class Task:
+    """What is asked of every checkpoint."""
 
-        write_text(options.report, report(recognizer, heard, manifest))
-        print(f"report: {options.report}")
+    manifest: Path | None
+    device_target: str
+    choice: Choice
+    allow_unknown: bool
+
+    def evaluate(self, ckpt: Path) -> tuple[Recognizer, Run]:
+        """Loads a checkpoint and lets it listen to its test set."""
+        recognizer = Recognizer.load(ckpt, self.device_target)
+        manifest = self.manifest or remembered_manifest(recognizer, ckpt)
+        utterances = self.utterances(recognizer, manifest)
+        recognizer.hanzi = self.choice.load_hanzi()
+        stored = recognizer.meta.decoding if recognizer.meta else {}
+        tried = decoders(self.choice, recognizer.vocabulary, stored)
+        recognizer.decoder = tried[self.choice.name]  # the page asks again when each syllable was heard
+        found = listen(recognizer, utterances, tried, self.choice.name)
+        name = recognizer.meta.config.name if recognizer.meta else "network"
+        return recognizer, Run(name, manifest, found.heard, self.choice.name, found.decoders, found.clock)
+
+    def utterances(self, recognizer: Recognizer, manifest: Path) -> list[Utterance]:
+        """The test set, as this network writes."""
+        utterances = read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
+        if not self.allow_unknown:
+            check_known(recognizer, utterances)
+        if self.choice.wants_characters and not any(utterance.text for utterance in utterances):
+            raise DataError(f"{manifest}: no utterance has a 'text' to compare characters with; leave --hanzi out")
+        return utterances
+
+    def sides(self, *paths: Path) -> tuple[Run, Run]:
+        """Both sides of a comparison: checkpoints listen, files tell what was heard already."""
+        kept = {path: read_run(path) for path in paths if path.suffix != ".ckpt"}  # a wrong file is found first
+        first, second = (replace(kept.get(path) or self.evaluate(path)[1], name=str(path)) for path in paths)
+        return first, second
 
 
 def check_known(recognizer: Recognizer, utterances: Sequence[Utterance]) -> None:
@@ -92,46 +138,66 @@ def remembered_manifest(recognizer: Recognizer, ckpt: Path) -> Path:
     return Path(manifest)
 
 
-def recognise(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[Heard]:
-    """Recognises every utterance; the result is in the order of the manifest."""
-    heard: dict[int, Heard] = {}
-    with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
-        for batch in by_length([utterance.seconds for utterance in utterances], BATCH_SIZE):
-            transcripts = recognizer.hear([read_utterance(utterances[index]) for index in batch])
-            for index, transcript in zip(batch, transcripts, strict=True):
-                heard[index] = Heard(utterances[index], transcript.syllables)
-            bar.update(len(batch))
-    return [heard[index] for index in range(len(utterances))]
+def write_json(path: Path, page: object) -> None:
+    """Writes figures for programs."""
+    write_text(path, json.dumps(page, indent=2, ensure_ascii=False) + "\n")
+    print(f"figures: {path}")
 
 
-def figures(heard: Sequence[Heard]) -> dict[str, float]:
-    """Corpus-level figures: counted first, divided last."""
-    total = sum((one.edits for one in heard), Edits())
-    return {
-        "syllable_error_rate": total.rate,
-        "edits": total.total,
-        "substitutions": total.substitutions,
-        "deletions": total.deletions,
-        "insertions": total.insertions,
-        "reference_length": total.reference_length,
-        "utterances": len(heard),
-    }
+def print_comparison(first: Run, second: Run, json_path: Path | None, report_path: Path | None) -> None:
+    """Prints what differs between two evaluations, and writes it where that was asked for."""
+    from dfcnn_ms.reporting import comparison
+
+    found = comparison.compare(first, second)
+    print(comparison.in_words(found))
+    if json_path:
+        write_json(json_path, comparison.figures(found))
+    if report_path:
+        write_text(report_path, comparison.comparison_page(found))
+        print(f"report: {report_path}")
 
 
-def table(heard: Sequence[Heard], manifest: Path) -> str:
-    """The figures for people, with a 95 % interval over utterances."""
-    total = sum((one.edits for one in heard), Edits())
-    low, high = bootstrap_interval([one.edits for one in heard], rng=np.random.default_rng(0))
-    wrong = sum(one.edits.total > 0 for one in heard)
-    return "\n".join(
-        [
-            f"test set             {cli.short(manifest)}",
-            f"syllable error rate  {100 * total.rate:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f})",
-            f"edits                {total.total} of {total.reference_length} syllables: {total.substitutions} "
-            f"substituted, {total.deletions} deleted, {total.insertions} inserted",
-            f"sentences            {len(heard) - wrong} of {len(heard)} without an error",
-        ]
-    )
+def table(run: Run) -> str:
+    """The figures for people, with 95 % intervals over utterances."""
+    edits = total(run.heard)
+    low, high = interval([one.edits for one in run.heard])
+    wrong = sum(one.edits.total > 0 for one in run.heard)
+    lines = [
+        f"test set             {cli.short(run.manifest)}",
+        f"syllable error rate  {100 * edits.rate:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f})",
+        f"edits                {edits.total} of {edits.reference_length} syllables: {edits.substitutions} "
+        f"substituted, {edits.deletions} deleted, {edits.insertions} inserted",
+        f"sentences            {len(run.heard) - wrong} of {len(run.heard)} without an error",
+    ]
+    return "\n".join([*lines, *rate_lines(run.heard), *time_lines(run.clock), *decoder_lines(run)])
+
+
+def rate_lines(heard: Sequence[Heard]) -> Iterator[str]:
+    """The other rates: without tones, and of characters, where they mean something."""
+    for name, edits in counts(heard).items():
+        if name == "syllable":
+            continue
+        whole, (low, high) = sum(edits, Edits()), interval(edits)
+        some = f"; {len(edits)} sentences have a text" if len(edits) < len(heard) else ""
+        yield f"{RATES[name]:<20} {100 * whole.rate:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f}{some})"
+
+
+def time_lines(clock: Clock | None) -> Iterator[str]:
+    """How fast the network and the decoder were."""
+    if clock:
+        took = f"{clock.work:.1f} s for {clock.sound:.0f} s of sound"
+        busy = f"{clock.device}, {clock.cores} cores, {clock.busy:.1f} of them busy"
+        yield f"real-time factor     {clock.real_time_factor:.3g}  ({took}; {busy})"
+
+
+def decoder_lines(run: Run) -> Iterator[str]:
+    """A row for each decoder that was tried; a star marks the one of the figures above."""
+    if run.decoders:
+        yield "\ndecoder              error rate   edits   per sentence"
+    for one in run.decoders:
+        name = one.decoder + (" *" if one.decoder == run.decoder else "")
+        pace = 1000 * one.seconds / len(run.heard)
+        yield f"{name:<20} {100 * one.edits.rate:>8.2f} % {one.edits.total:>7} {pace:>11.2f} ms"
 
 
 def utterance_lines(heard: Sequence[Heard], *, everything: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Edits between what was said and what was written: counted first, divided last.
+"""Edits between what was said and what was written: counted first, divided last; intervals, and two systems compared.
 
 Example:
     >>> pairs = [(["ni3", "hao3"], ["ni3"]), (["a1"], ["a1", "o1"])]
@@ -9,13 +9,19 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 
 from dfcnn_ms.errors import DataError
+
+#: utterances drawn in one go when two systems are compared
+DRAWS_AT_ONCE = 1 << 20
+#: relative error of a rate; draws that are equal on paper count as equal
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,15 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str
     return pairs
 
 
+def characters(text: str) -> list[str]:
+    """The characters of a text that count: no punctuation, no blanks, no case, wide forms as narrow ones.
+
+    >>> characters("你好, ＯＫ!")
+    ['你', '好', 'o', 'k']
+    """
+    return [character for character in unicodedata.normalize("NFKC", text).casefold() if character.isalnum()]
+
+
 def bootstrap_interval(
     counts: Sequence[Edits], *, rng: np.random.Generator, samples: int = 1000, level: float = 0.95
 ) -> tuple[float, float]:
@@ -108,6 +123,86 @@ def bootstrap_interval(
     # Inverted CDF picks a drawn rate; interpolation between infinite rates would give nan.
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the rate of a second system differs from that of a first one on the same utterances.
+
+    Attributes:
+        rate: second minus first: negative where the second makes fewer edits.
+        low, high: where the difference lies, were the utterances drawn anew.
+        p_value: two-sided: how often the choice of the utterances alone makes such a difference of equal systems.
+        better, worse: utterances in which the second system makes fewer and more edits.
+    """
+
+    rate: float
+    low: float
+    high: float
+    p_value: float
+    better: int
+    worse: int
+
+
+def paired_bootstrap(
+    first: Sequence[Edits],
+    second: Sequence[Edits],
+    *,
+    rng: np.random.Generator,
+    samples: int = 10_000,
+    level: float = 0.95,
+) -> Difference:
+    """Compares two systems that heard the same utterances.
+
+    Utterances are drawn with both their counts, so that what makes an utterance hard for both systems cancels out. The
+    p-value is the share of draws that lie as far from the difference found as zero does; the interval, as wide to both
+    sides, leaves zero out where the p-value is below 1 - `level`.
+
+    Args:
+        first, second: one entry per utterance (or per speaker), in the same order.
+        rng: the source of the draws.
+        samples: how many corpora to draw.
+        level: the mass between the two ends of the interval.
+
+    Example:
+        >>> first, second = [Edits(1, 0, 0, 5)] * 40, [Edits(1, 0, 0, 5)] * 10 + [Edits(0, 0, 0, 5)] * 30
+        >>> difference = paired_bootstrap(first, second, rng=np.random.default_rng(0))
+        >>> round(difference.rate, 3), difference.better, difference.p_value < 0.001
+        (-0.15, 30, True)
+    """
+    _check_pairs(first, second)
+    change = np.array([b.total - a.total for a, b in zip(first, second, strict=True)])
+    lengths = np.array([a.reference_length for a in first])
+    found = float(change.sum() / lengths.sum())
+    away = np.abs(np.concatenate(list(_drawn_differences(change, lengths, rng, samples))) - found)
+    reach = float(np.quantile(away, level))
+    as_far = np.count_nonzero(away >= abs(found) * (1 - ROUNDING))
+    return Difference(
+        rate=found,
+        low=found - reach,
+        high=found + reach,
+        p_value=float((as_far + 1) / (samples + 1)),
+        better=int(np.count_nonzero(change < 0)),
+        worse=int(np.count_nonzero(change > 0)),
+    )
+
+
+def _check_pairs(first: Sequence[Edits], second: Sequence[Edits]) -> None:
+    if [a.reference_length for a in first] != [b.reference_length for b in second]:
+        raise ValueError("two systems are compared on the same utterances; their reference lengths differ")
+    if not any(counts.reference_length for counts in first):
+        raise DataError("a comparison needs at least one utterance in which something is said; got none")
+
+
+def _drawn_differences(
+    change: np.ndarray, lengths: np.ndarray, rng: np.random.Generator, samples: int
+) -> Iterator[np.ndarray]:
+    """Differences of the rates of `samples` corpora, drawn in portions that fit into the memory."""
+    portion = max(1, DRAWS_AT_ONCE // len(change))
+    for start in range(0, samples, portion):
+        chosen = rng.integers(len(change), size=(min(portion, samples - start), len(change)))
+        # A drawn corpus in which nothing is said counts as one unit: there is no rate of nothing.
+        yield change[chosen].sum(axis=1) / np.maximum(1, lengths[chosen].sum(axis=1))
 
 
 def _rate(total: int, reference_length: int) -> float:

@@ -2,28 +2,236 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.audio.wave import duration
-from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.audio.wave import duration, read_wave
+from dfcnn_ms.decoding.options import Choice, add_flags, decoders
+from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.files import write_text
+from dfcnn_ms.recognizer import Recognizer, Transcript, by_length
+from dfcnn_ms.reporting import timings
+
+if TYPE_CHECKING:
+    from dfcnn_ms.decoding.hanzi import Sentence
 
 EXAMPLE = "python -m dfcnn_ms.transcribe --ckpt dfcnn.ckpt a.wav b.flac"
 
+FORMATS = ("txt", *timings.FORMATS)
+SUFFIXES = {"txt": ".txt", **timings.SUFFIXES}
+#: formats in which several recordings can follow each other on the screen
+IN_A_ROW = ("txt", "json", "ctm")
+#: formats that have room for more than one hypothesis
+WITH_ALTERNATIVES = ("txt", "json")
+SUBTITLES = ("srt", "vtt")
+#: what a folder is searched for
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+
 
 def main(argv: list[str] | None = None) -> None:
-    """Parses the arguments and prints one line for each file, in the order given."""
+    """Parses the arguments, listens, and writes one line or one file for each recording, in the order given."""
+    options = _parser().parse_args(argv)
+    choice = Choice(
+        decoder=options.decoder,
+        beam=options.beam,
+        lm=options.lm,
+        lm_weight=options.lm_weight,
+        length_bonus=options.length_bonus,
+        hotwords=options.hotwords,
+        hanzi=options.hanzi,
+        hanzi_model=options.hanzi_model,
+        nbest=options.nbest,
+    )
+    choice.check()
+    choice.check_heard()
+    recordings = find(options.files)
+    writer = Writer(options.format, options.out, options.nbest)
+    writer.check(recordings)
+
+    recognizer = Recognizer.load(options.ckpt, options.device_target)
+    stored = recognizer.meta.decoding if recognizer.meta else {}
+    recognizer.decoder = decoders(choice, recognizer.vocabulary, stored)[choice.name]
+    recognizer.hanzi = choice.load_hanzi()
+    for recording, transcript in listen(recognizer, recordings):
+        writer.write(recording, transcript)
+    if options.out:
+        print(f"transcripts: {len(recordings)} in {options.out}")
+
+
+def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser("transcribe", "Write down what is said in sound files.", EXAMPLE)
     arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt")
     cli.add_device_target(arguments)
-    arguments.add_argument("files", nargs="+", metavar="FILE", help="wav, flac, ogg or mp3, any rate, any channels")
-    options = arguments.parse_args(argv)
-    for file in options.files:
-        duration(file)  # a wrong file is named before the network is loaded
+    arguments.add_argument("--format", choices=FORMATS, default="txt", help="default: txt, a line for each file")
+    arguments.add_argument("--out", type=Path, metavar="FOLDER", help="write a file for each recording into it")
+    arguments.add_argument("--nbest", type=int, default=1, metavar="N", help="show N hypotheses of each, best first")
+    add_flags(arguments)
+    arguments.add_argument(
+        "files", nargs="+", metavar="FILE", help="wav, flac, ogg or mp3, any rate, any channels; or a folder of them"
+    )
+    return arguments
 
-    recognizer = Recognizer.load(options.ckpt, options.device_target)
-    for file in options.files:
-        print(f"{file}\t{recognizer.transcribe(file).text}", flush=True)
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound file.
+
+    Attributes:
+        file: as it was named.
+        inside: its path inside the folder that was named, or its own name.
+        seconds: how long it is.
+    """
+
+    file: str
+    inside: Path
+    seconds: float
+
+
+def find(names: Sequence[str]) -> list[Recording]:
+    """The sound files that were named, and those in the folders that were named; a wrong file is found here already.
+
+    Raises:
+        DataError: a file is not there, damaged or no sound, or a folder holds none.
+    """
+    found = []
+    for name in names:
+        if Path(name).is_dir():
+            found += [Recording(str(file), file.relative_to(name), duration(file)) for file in sounds(Path(name))]
+        else:
+            found.append(Recording(name, Path(Path(name).name), duration(name)))
+    return found
+
+
+def sounds(folder: Path) -> list[Path]:
+    """Every sound file below a folder, in the order of their names."""
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SOUNDS and file.is_file())
+    if not files:
+        raise DataError(f"{folder}: is a directory without a sound file ({', '.join(SOUNDS)}) in it")
+    return files
+
+
+def listen(recognizer: Recognizer, recordings: Sequence[Recording]) -> Iterator[tuple[Recording, Transcript]]:
+    """Every recording with what was heard in it, in their order, each as soon as it and all before it are done."""
+    done: dict[int, Transcript] = {}
+    following = 0
+    with tqdm(total=len(recordings), unit="file", disable=None, leave=False) as bar:
+        for batch in by_length([recording.seconds for recording in recordings]):
+            transcripts = recognizer.hear([read_wave(recordings[index].file) for index in batch])
+            done.update(zip(batch, transcripts, strict=True))
+            bar.update(len(batch))
+            bar.clear()  # or what the caller prints would stand behind it
+            while following in done:
+                yield recordings[following], done.pop(following)
+                following += 1
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Where transcripts go, and how they look there.
+
+    Attributes:
+        format: one of `FORMATS`.
+        out: a folder with one file for each recording, or None for the screen.
+        nbest: hypotheses of each recording.
+    """
+
+    format: str
+    out: Path | None
+    nbest: int
+
+    def check(self, recordings: Sequence[Recording]) -> None:
+        """Finds out before the work that its result has nowhere to go.
+
+        Raises:
+            ConfigError: what is wrong, and what to do about it.
+        """
+        if self.nbest > 1 and self.format not in WITH_ALTERNATIVES:
+            raise ConfigError(f"--nbest {self.nbest}: {self.format} holds one hypothesis; use --format json or txt")
+        if self.out is None:
+            if len(recordings) > 1 and self.format not in IN_A_ROW:
+                raise ConfigError(f"--format {self.format}: several recordings need --out FOLDER, a file for each")
+            return
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"--out {self.out}: is a file, wanted a folder")
+        if not self.out.absolute().parent.is_dir():
+            raise ConfigError(f"--out {self.out}: the folder {self.out.parent} does not exist; make it first")
+        taken: dict[Path, str] = {}
+        for recording in recordings:
+            if (other := taken.setdefault(self.target(recording), recording.file)) != recording.file:
+                raise ConfigError(f"--out {self.out}: {other} and {recording.file} would be written to the same file")
+
+    def target(self, recording: Recording) -> Path:
+        """The file that a recording is written to."""
+        assert self.out is not None
+        return self.out / recording.inside.with_suffix(SUFFIXES[self.format])
+
+    def write(self, recording: Recording, transcript: Transcript) -> None:
+        """Writes one recording to its file or to the screen."""
+        text = self.text(recording, transcript)
+        if self.out:
+            write_text(self.target(recording), text)
+        else:
+            print(text, end="", flush=True)
+
+    def text(self, recording: Recording, transcript: Transcript) -> str:
+        """One recording in this format, with the last line break."""
+        if self.format == "txt":
+            return "".join(f"{line}\n" for line in lines(recording, transcript, ranked=self.nbest > 1))
+        if self.format == "json":
+            return json.dumps(page(recording, transcript), ensure_ascii=False, indent=2 if self.out else None) + "\n"
+        timed = timed_recording(recording, transcript)
+        if self.format in SUBTITLES:
+            timed = subtitles(timed, transcript.sentence)
+        return timings.FORMATS[self.format](timed)
+
+
+def lines(recording: Recording, transcript: Transcript, *, ranked: bool) -> Iterator[str]:
+    """The file and what was heard, between tabs; `ranked` adds rank and score, and a line for each alternative."""
+    rest = [] if transcript.characters is None else [transcript.characters]
+    if not ranked:
+        yield "\t".join([recording.file, transcript.text, *rest])
+        return
+    for rank, one in enumerate([transcript, *transcript.alternatives], start=1):
+        yield "\t".join([recording.file, str(rank), f"{one.score:.2f}", one.text, *(rest if rank == 1 else [])])
+
+
+def page(recording: Recording, transcript: Transcript) -> dict[str, Any]:
+    """Everything that is known, for programs."""
+    known: dict[str, Any] = {"file": recording.file} | timings.to_dict(timed_recording(recording, transcript))
+    known |= {"log_prob": round(transcript.log_prob, 3), "score": round(transcript.score, 3)}
+    if transcript.sentence:
+        scores = {"score": round(transcript.sentence.score, 3), "perplexity": round(transcript.sentence.perplexity, 2)}
+        known["characters"] = {"text": transcript.sentence.text} | scores
+    if transcript.alternatives:
+        known["alternatives"] = [
+            {"text": one.text, "confidence": round(one.confidence, 4), "score": round(one.score, 3)}
+            for one in transcript.alternatives
+        ]
+    return known
+
+
+def timed_recording(recording: Recording, transcript: Transcript) -> timings.Recording:
+    """The syllables with their times; the last step may reach beyond the end of the sound, a time does not."""
+    entries = zip(transcript.syllables, transcript.seconds, transcript.ends, transcript.confidences, strict=True)
+    end = recording.seconds
+    timed = tuple(timings.Timed(text, min(start, end), min(stop, end), score) for text, start, stop, score in entries)
+    return timings.Recording(recording.inside.stem, end, timed, transcript.confidence)
+
+
+def subtitles(recording: timings.Recording, sentence: Sentence | None) -> timings.Recording:
+    """Phrases instead of syllables; in characters, where there is one for each syllable."""
+    if sentence is None or len(sentence.units) != len(recording.syllables):
+        return timings.in_phrases(recording)
+    written = [replace(one, text=text) for one, text in zip(recording.syllables, sentence.units, strict=True)]
+    phrases = timings.in_phrases(replace(recording, syllables=tuple(written)))
+    return replace(phrases, syllables=tuple(replace(one, text=one.text.replace(" ", "")) for one in phrases.syllables))
 
 
 if __name__ == "__main__":

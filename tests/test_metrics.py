@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom, permutation_test
 
+from dfcnn_ms import metrics
 from dfcnn_ms.errors import DataError
-from dfcnn_ms.metrics import Edits, align, bootstrap_interval, edits
+from dfcnn_ms.metrics import Difference, Edits, align, bootstrap_interval, characters, edits, paired_bootstrap
 
 steady = settings(deadline=None)  # a busy machine is not a fault
 
@@ -144,3 +146,118 @@ def test_interval_needs_utterances_and_a_level() -> None:
         bootstrap_interval([], rng=rng)
     with pytest.raises(ValueError, match="level must lie between 0 and 1"):
         bootstrap_interval([Edits()], rng=rng, level=95)
+
+
+def flat(errors: list[int], length: int = 10) -> list[Edits]:
+    return [Edits(substitutions=count, reference_length=length, utterances=1) for count in errors]
+
+
+def compared(first: list[int], second: list[int], **options: int) -> Difference:
+    return paired_bootstrap(flat(first), flat(second), rng=np.random.default_rng(0), **options)
+
+
+@pytest.mark.parametrize(("worse", "utterances"), [(1, 20), (3, 20), (4, 40), (6, 60)])
+def test_p_value_where_it_can_be_calculated(worse: int, utterances: int) -> None:
+    """The second system is never better: how many worse utterances a draw has is binomial."""
+    found = compared([0] * utterances, [1] * worse + [0] * (utterances - worse), samples=100_000)
+    drawn = binom(utterances, worse / utterances)
+    assert found.p_value == pytest.approx(drawn.cdf(0) + drawn.sf(2 * worse - 1), rel=0.15)
+    assert (found.better, found.worse) == (0, worse)
+    assert found.rate == pytest.approx(worse / (10 * utterances))
+
+
+def test_few_utterances_that_differ_prove_as_little_as_tosses_of_a_coin() -> None:
+    """Where systems differ in a few utterances, and all in one direction, the sign test is exact."""
+    for worse in (3, 5, 7):
+        found = compared([0] * 400, [1] * worse + [0] * (400 - worse))
+        assert 0.4 < found.p_value / (2 * 0.5**worse) < 1.2
+
+
+def test_p_value_is_close_to_that_of_swapping_the_systems() -> None:
+    """Of utterances with as many units, scipy's permutation test asks the same question in another way."""
+    rng = np.random.default_rng(3)
+    first, second = rng.poisson(1.0, 300), rng.poisson(1.15, 300)
+
+    def change(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.mean(b - a, axis=axis)
+
+    swapped = permutation_test((first, second), change, permutation_type="samples", n_resamples=5_000, rng=rng)
+    found = compared(first.tolist(), second.tolist())
+    assert 0.01 < swapped.pvalue < 0.5
+    assert found.p_value == pytest.approx(swapped.pvalue, rel=0.25)
+
+
+def test_equal_systems_seldom_seem_to_differ() -> None:
+    """Two systems of the same kind fall below 0.05 in about 5 of 100 test sets."""
+    rng = np.random.default_rng(1)
+    pairs = ((rng.poisson(0.8, 80).tolist(), rng.poisson(0.8, 80).tolist()) for _ in range(400))
+    below = np.mean([compared(first, second, samples=500).p_value < 0.05 for first, second in pairs])
+    assert 0.02 < below < 0.09
+
+
+def test_interval_and_p_value_say_the_same() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(60):
+        found = compared(rng.poisson(1.0, 50).tolist(), rng.poisson(1.3, 50).tolist(), samples=2_000)
+        if abs(found.p_value - 0.05) > 0.005:
+            assert (found.p_value < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_pairing_sees_what_two_intervals_do_not() -> None:
+    """One utterance in ten is better by one edit, and all are hard or easy for both."""
+    hard = np.random.default_rng(0).integers(0, 9, 400)
+    better = np.where(np.arange(400) % 10 == 0, np.maximum(hard - 1, 0), hard)
+    first, second = flat(hard.tolist()), flat(better.tolist())
+    rng = np.random.default_rng(0)
+    assert bootstrap_interval(first, rng=rng)[0] < bootstrap_interval(second, rng=rng)[1]
+    assert compared(hard.tolist(), better.tolist()).p_value < 0.001
+
+
+def test_swapping_the_systems_turns_the_difference_round() -> None:
+    first, second = [2, 0, 1, 3, 0, 1], [1, 0, 1, 1, 1, 0]
+    one, other = compared(first, second), compared(second, first)
+    assert one.rate == -other.rate
+    assert (one.low, one.high, one.p_value) == pytest.approx((-other.high, -other.low, other.p_value))
+    assert (one.better, one.worse) == (other.worse, other.better) == (3, 1)
+
+
+def test_the_same_twice_does_not_differ() -> None:
+    found = compared([1, 0, 2], [1, 0, 2])
+    assert found == Difference(rate=0.0, low=0.0, high=0.0, p_value=1.0, better=0, worse=0)
+
+
+def test_draws_in_portions_are_the_same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = compared([1, 0, 2, 1], [0, 0, 1, 2], samples=64)
+    monkeypatch.setattr(metrics, "DRAWS_AT_ONCE", 40)
+    assert compared([1, 0, 2, 1], [0, 0, 1, 2], samples=64) == whole
+
+
+def test_what_cannot_be_compared() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="reference lengths differ"):
+        paired_bootstrap(flat([1]), flat([1], length=9), rng=rng)
+    with pytest.raises(DataError, match="in which something is said"):
+        paired_bootstrap(flat([1], length=0), flat([0], length=0), rng=rng)
+    with pytest.raises(DataError, match="in which something is said"):
+        paired_bootstrap([], [], rng=rng)
+
+
+def test_silent_utterances_can_be_among_them() -> None:
+    first, second = flat([0, 1], length=0) + flat([1]), flat([1, 1], length=0) + flat([0])
+    found = paired_bootstrap(first, second, rng=np.random.default_rng(0), samples=200)
+    assert found.rate == 0.0
+    assert math.isfinite(found.low) and math.isfinite(found.high)
+
+
+@steady
+@given(st.text("你好吗ABc7Ｏ", max_size=20), st.text("，。！？、 \t—…《》", max_size=5))
+def test_punctuation_is_no_character(text: str, marks: str) -> None:
+    assert characters(text + marks) == characters(marks + text) == characters(text)
+    assert len(characters(text)) == len(text)
+
+
+def test_character_error_rate_is_that_of_jiwer() -> None:
+    said, written = "今天天气很好，我们去公园。", "今天天汽好 我们去 公园吧"
+    assert edits(characters(said), characters(written)).rate == jiwer.cer(
+        "今天天气很好我们去公园", "今天天汽好我们去公园吧"
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,27 +25,19 @@ from dfcnn_ms.audio.wave import read_wave, write_wave
 from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.errors import DataError
-from dfcnn_ms.metrics import Edits, edits
+from dfcnn_ms.metrics import Edits, bootstrap_interval
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting import confusions, sentences
 from dfcnn_ms.reporting.html import report
 from dfcnn_ms.reporting.markup import VOID, Html, tag
+from dfcnn_ms.reporting.results import Heard
+from dfcnn_ms.reporting.runs import Clock, Decoded, Run
 from dfcnn_ms.text.pinyin import DIGITS
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 SECONDS = 0.4
 MANIFEST = Path("corpus/test.jsonl")
 VOCABULARY = Vocabulary(tuple(sorted(DIGITS)))
-
-
-@dataclass(frozen=True)
-class Listened:
-    utterance: Utterance
-    syllables: tuple[str, ...]
-
-    @property
-    def edits(self) -> Edits:
-        return edits(self.utterance.pinyin, self.syllables)
 
 
 @dataclass
@@ -74,14 +67,19 @@ def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-Hear = Callable[..., Listened]
+def page_of(heard: Sequence[Heard], listening: Recognizer | None = None, **rest: Any) -> str:
+    """The page about what a recognizer heard."""
+    return report(listening or recognizer(), Run("digits", MANIFEST, tuple(heard), **rest))
+
+
+Hear = Callable[..., Heard]
 
 
 @pytest.fixture(scope="module")
 def hear(wav: Path) -> Hear:
-    def heard(said: str, written: str, id: str = "", **rest: Any) -> Listened:
+    def heard(said: str, written: str, id: str = "", **rest: Any) -> Heard:
         utterance = Utterance(id or f"{said}/{written}", str(wav), SECONDS, tuple(said.split()), **rest)
-        return Listened(utterance, tuple(written.split()))
+        return Heard(utterance, tuple(written.split()))
 
     return heard
 
@@ -162,7 +160,7 @@ def by_hand(hear: Hear) -> Page:
         hear("wu3", "wu3 wu3", speaker="boris"),
         hear("liu4", "liu4", speaker="boris"),
     ]
-    return Page(report(recognizer(), heard, MANIFEST))
+    return Page(page_of(heard))
 
 
 def test_headline_is_the_count_by_hand(by_hand: Page) -> None:
@@ -174,8 +172,6 @@ def test_headline_is_the_count_by_hand(by_hand: Page) -> None:
 
 
 def test_interval_is_the_one_that_eval_prints(by_hand: Page, hear: Hear) -> None:
-    from dfcnn_ms.metrics import bootstrap_interval
-
     counts = [Edits(1, 0, 0, 3, 1), Edits(0, 1, 0, 2, 1), Edits(0, 0, 1, 1, 1), Edits(0, 0, 0, 1, 1)]
     low, high = bootstrap_interval(counts, rng=np.random.default_rng(0))
     assert f"95 % interval {100 * low:.2f} % to {100 * high:.2f} %" in by_hand.text
@@ -194,12 +190,88 @@ def test_tables_are_the_counts_by_hand(by_hand: Page) -> None:
 
 def test_parts_of_the_syllable(hear: Hear) -> None:
     heard = [hear("ba1 da1 shi4 ma5", "ba4 ta1 shi2 ma5"), hear("ma1", "")]
-    page = Page(report(recognizer(), heard, MANIFEST))
+    page = Page(page_of(heard))
     assert page.row("initial") == ["initial", "1", "25.00 %", ""]
     assert page.row("final") == ["final", "0", "0.00 %", ""]
     assert page.row("tone") == ["tone", "2", "50.00 %", ""]
-    assert page.figure("wrong, tones counted") == "80.00\xa0%"
-    assert page.figure("wrong, tones left out") == "40.00\xa0%"
+    assert page.row("syllable error rate")[1] == "80.00 %"
+    assert page.row("tones left out")[1] == "40.00 %"
+
+
+def test_every_rate_with_its_counts_and_interval(hear: Hear) -> None:
+    heard = [
+        replace(hear("ba1 da1 ma1", "ba4 da1", text="八，大妈。"), characters="八打妈"),
+        replace(hear("ba1", "ba1 ba1", text="八"), characters="八 八"),
+        replace(hear("yi1", ""), characters=""),  # no text: not counted in characters
+    ]
+    page = Page(page_of(heard))
+    for name, counts in {
+        "syllable error rate": [Edits(1, 1, 0, 3, 1), Edits(0, 0, 1, 1, 1), Edits(0, 1, 0, 1, 1)],
+        "tones left out": [Edits(0, 1, 0, 3, 1), Edits(0, 0, 1, 1, 1), Edits(0, 1, 0, 1, 1)],
+        "character error rate": [Edits(1, 0, 0, 3, 1), Edits(0, 0, 1, 1, 1)],
+    }.items():
+        whole = sum(counts, Edits())
+        low, high = bootstrap_interval(counts, rng=np.random.default_rng(0))
+        kinds = [str(whole.substitutions), str(whole.deletions), str(whole.insertions)]
+        interval = f"{100 * low:.2f} % to {100 * high:.2f} %"
+        assert page.row(name) == [name, f"{100 * whole.rate:.2f} %", interval, *kinds]
+    assert "heard: 八打妈" in page.text
+
+
+def test_no_characters_and_no_tones_where_there_are_none(hear: Hear) -> None:
+    text = Page(page_of([hear("hello", "hallo", text="八")])).text
+    assert "character error rate" not in text
+    assert "tones left out" not in text
+
+
+def test_decoders_and_time(hear: Hear) -> None:
+    decoders = (Decoded("greedy", Edits(1, 0, 0, 4, 2), 0.001), Decoded("beam", Edits(0, 0, 0, 4, 2), 0.01))
+    clock = Clock(sound=200.0, work=1.0, processor=1.5, cores=2, device="CPU")
+    heard = [hear("ba1 er4", "ba1 er4", id="1"), hear("ba1 er4", "ba1 er4", id="2")]
+    page = Page(page_of(heard, decoder="beam", decoders=decoders, clock=clock))
+    assert page.row("greedy") == ["greedy", "25.00 %", "1", "0.50 ms"]
+    assert page.row("beam") == ["beam", "0.00 %", "0", "5.00 ms"]
+    assert ("b", "beam") in page.texts  # the one that the page is about
+    assert "Real-time factor 0.005: 1.0 s of work for 200 s of sound" in page.text
+    assert "on CPU with 2 cores, of which 1.5 were busy" in page.text
+
+
+def test_errors_by_signal_to_noise_ratio(hear: Hear) -> None:
+    levels = {"quiet": 27.3, "fair": 14.9, "fairer": 10.0, "loud": -0.5, "silent": math.nan}
+    heard = [replace(hear("ba1", "" if level < 12 else "ba1", id=id), snr_db=level) for id, level in levels.items()]
+    page = Page(page_of(heard))
+    assert page.row("-5 to 0")[1:4] == ["1", "1", "100.00 %"]
+    assert page.row("10 to 15")[1:4] == ["2", "1", "50.00 %"]
+    assert page.row("25 to 30")[1:4] == ["1", "0", "0.00 %"]
+    assert "0.4 s, 10 dB over the noise, 1 error in 1 syllable" in page.text
+    assert "By signal-to-noise ratio" not in Page(page_of([hear("ba1", "er4")])).text
+
+
+def matrices(page: Page) -> dict[str, str]:
+    """What each picture is of, and all its text, squares by their titles."""
+    found: dict[str, str] = {}
+    for source in page.source.split("<svg")[1:]:
+        picture = Page("<div><svg" + source.split("</svg>")[0] + "</svg></div>")
+        found[picture.elements("svg")[0]["aria-label"].removeprefix("confusion matrix of ")] = picture.text
+    return found
+
+
+def test_initials_finals_and_tones_are_pictures(hear: Hear) -> None:
+    pictures = matrices(Page(page_of([hear("ba1 da1 shi4 yi1 ma5", "ba4 ta1 shi2 qi1 ma5"), hear("ma1 ai4", "ma1")])))
+    assert pictures.keys() == {"syllables", "initials", "tones"}  # no final is wrong
+    assert "4 heard as 2: 1" in pictures["tones"] and "5 heard as 5: 1" in pictures["tones"]
+    assert "d heard as t: 1" in pictures["initials"] and "∅ heard as q: 1" in pictures["initials"]
+    assert "m heard as m: 2" in pictures["initials"]
+    assert "–" not in pictures["tones"]  # ai4 was not heard as anything
+
+
+def test_parts_of_many_syllables_are_still_pictures(hear: Hear) -> None:
+    said = [f"{base}{tone}" for base in ("ba", "ma", "da", "ta", "na", "la", "ga", "ka") for tone in "1234"]
+    said += [f"{base}{tone}" for base in ("bo", "mo", "po", "fo", "wo", "ai", "ei", "an", "ang") for tone in "1234"]
+    heard = [hear(unit, f"{unit[:-1]}{5 - int(unit[-1])}") for unit in said]
+    pictures = matrices(Page(page_of(heard)))
+    assert pictures.keys() == {"tones"}
+    assert "1 heard as 4: 17" in pictures["tones"]
 
 
 def test_matrix_holds_every_pair(by_hand: Page) -> None:
@@ -210,16 +282,16 @@ def test_matrix_holds_every_pair(by_hand: Page) -> None:
 def test_many_units_have_a_table_and_no_matrix(hear: Hear) -> None:
     syllables = [f"{base}{tone}" for base in ("ba", "ma", "da", "ta", "na", "la") for tone in "1234"]
     assert 2 * len(syllables) <= confusions.MATRIX_UNITS
-    small = Page(report(recognizer(), [hear(" ".join(syllables), "ba1")], MANIFEST))
+    small = Page(page_of([hear(" ".join(syllables), "ba1")]))
     assert small.elements("svg")
     more = [f"{base}{tone}" for base in ("bo", "mo", "po", "fo", "wo", "o", "e", "a", "ai", "ei") for tone in "1234"]
-    page = Page(report(recognizer(), [hear(" ".join(syllables + more), "ba1")], MANIFEST))
+    page = Page(page_of([hear(" ".join(syllables + more), "ba1")]))
     assert not page.elements("svg")
     assert page.row("ba2", "–")
 
 
 def test_units_that_are_no_syllables(hear: Hear) -> None:
-    page = Page(report(recognizer(), [hear("hello wu3", "hallo wu3")], MANIFEST))
+    page = Page(page_of([hear("hello wu3", "hallo wu3")]))
     assert page.row("hello", "hallo") == ["hello", "hallo", "1", "1", "", ""]
     assert "Parts of the syllable" not in page.text
 
@@ -236,8 +308,7 @@ def test_nothing_is_fetched_from_anywhere(by_hand: Page) -> None:
 def test_what_data_says_is_text(hear: Hear) -> None:
     evil = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
     heard = [hear("ba1", "<unk>", id=evil, speaker=evil, text=evil)]
-    meta = stored(name="digits")
-    page = Page(report(recognizer(meta=meta), heard, Path(f"{evil.replace('/', '')}.jsonl")))
+    page = Page(report(recognizer(), Run(evil, Path(f"{evil.replace('/', '')}.jsonl"), tuple(heard))))
     assert len(page.elements("script")) == 1
     assert not any(key.startswith("on") for _, attributes in page.seen for key in attributes)
     assert page.text.count("alert(1)") >= 3
@@ -246,7 +317,7 @@ def test_what_data_says_is_text(hear: Hear) -> None:
 
 def test_no_errors_gives_examples(hear: Hear) -> None:
     heard = [hear("ba1 er4", "ba1 er4", id=f"{number}") for number in range(5)]
-    page = Page(report(recognizer(), heard, MANIFEST))
+    page = Page(page_of(heard))
     assert "0.00 %" in page.text
     assert "Which syllables" not in page.text
     assert "No sentence has an error" in page.text
@@ -254,22 +325,22 @@ def test_no_errors_gives_examples(hear: Hear) -> None:
 
 
 def test_empty_hypothesis(hear: Hear) -> None:
-    page = Page(report(recognizer(), [hear("ba1 er4", "")], MANIFEST))
+    page = Page(page_of([hear("ba1 er4", "")]))
     assert "100.00 %" in page.text
     assert page.figure("deleted") == "2"
     assert len(page.elements("li", "D")) == 2
 
 
 def test_nothing_said_and_something_heard(hear: Hear) -> None:
-    page = Page(report(recognizer(), [hear("", "ba1"), hear("", "")], MANIFEST))
+    page = Page(page_of([hear("", "ba1"), hear("", "")]))
     assert "∞ %" in page.text
     assert page.figure("inserted") == "1"
 
 
 def test_nothing_at_all(hear: Hear) -> None:
-    assert "0.00 %" in Page(report(recognizer(), [hear("", "", id="silence")], MANIFEST)).text
+    assert "0.00 %" in Page(page_of([hear("", "", id="silence")])).text
     with pytest.raises(DataError, match=r"test\.jsonl: a report needs at least one utterance"):
-        report(recognizer(), [], MANIFEST)
+        page_of([])
 
 
 def test_alignment_is_readable_without_colour(by_hand: Page) -> None:
@@ -284,14 +355,14 @@ def test_alignment_is_readable_without_colour(by_hand: Page) -> None:
 
 def test_worst_sentences_come_first(hear: Hear) -> None:
     heard = [hear("ba1", "ba1"), hear("er4 er4 er4", "er4 er4"), hear("wu3", "yi1"), hear("qi1 yi1", "yi1 qi1")]
-    page = Page(report(recognizer(), heard, MANIFEST))
+    page = Page(page_of(heard))
     ids = [data for name, data in page.texts if name == "h3" and "/" in data]
     assert ids == ["qi1 yi1/yi1 qi1", "wu3/yi1", "er4 er4 er4/er4 er4"]
 
 
 def test_sentences_are_limited_and_said_to_be(hear: Hear) -> None:
     heard = [hear("ba1", "er4", id=f"{number}") for number in range(sentences.SENTENCES + 3)]
-    page = Page(report(recognizer(), heard, MANIFEST))
+    page = Page(page_of(heard))
     assert len(page.elements("audio")) == sentences.SENTENCES
     assert f"the worst {sentences.SENTENCES} of {sentences.SENTENCES + 3}" in page.text
 
@@ -306,7 +377,7 @@ def test_player_holds_the_sound(by_hand: Page, wav: Path) -> None:
 
 def test_sound_beyond_the_limit_is_left_out(hear: Hear, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentences, "SOUND_BYTES", round(2 * 16_000 * SECONDS * 1.5))
-    page = Page(report(recognizer(), [hear("ba1", "er4", id="1"), hear("ba1", "er4", id="2")], MANIFEST))
+    page = Page(page_of([hear("ba1", "er4", id="1"), hear("ba1", "er4", id="2")]))
     assert len(page.elements("audio")) == 1
     assert len(page.elements("article")) == 2
     assert "no more sound" in page.text
@@ -330,28 +401,32 @@ def test_constant_input_is_a_picture() -> None:
 
 
 def test_syllables_stand_where_they_were_heard(hear: Hear) -> None:
-    says = ["er4", "san1"]
-    page = Page(report(recognizer(says), [hear("ba1 san1", "er4 san1")], MANIFEST))
-    places = [attributes for attributes in page.elements("li") if "style" in attributes]
-    # Step 2 of 2 frames of 10 ms is at 40 ms of 400 ms, step 5 at 100 ms.
-    assert [place["style"] for place in places] == ["left:10.00%", "left:25.00%"]
-    assert places[0]["class"] == "S"
+    listening = recognizer(["er4", "san1"])
+    one = hear("ba1 san1", "er4 san1")
+    begins = listening.hear([read_wave(one.utterance.path)])[0].seconds
+    # Step 2 of 2 frames of 10 ms is at 40 ms of 400 ms, step 5 at 100 ms: the second syllable begins in between.
+    assert 0 <= begins[0] < 0.06 <= begins[1] < 0.11
+    places = [attributes for attributes in Page(page_of([one], listening)).elements("li") if "style" in attributes]
+    assert [place["style"] for place in places] == [f"left:{250 * second:.2f}%" for second in begins]
+    assert places[0]["class"].split()[0] == "S"
 
 
 def test_no_places_when_something_else_is_heard(hear: Hear) -> None:
-    page = Page(report(recognizer(["wu3"]), [hear("ba1 san1", "er4 san1")], MANIFEST))
+    page = Page(page_of([hear("ba1 san1", "er4 san1")], recognizer(["wu3"])))
     assert not [attributes for attributes in page.elements("li") if "style" in attributes]
 
 
 def stored(name: str) -> Any:
-    return SimpleNamespace(config=load_config(name), epoch=11, step=1045, metrics={"dev_syllable_error_rate": 0.0119})
+    return SimpleNamespace(
+        config=load_config(name), epoch=11, step=1045, metrics={"dev_syllable_error_rate": 0.0119}, decoding={}
+    )
 
 
 def test_network_is_described(hear: Hear) -> None:
     listening = recognizer(meta=stored("digits"))
     weights = [SimpleNamespace(shape=(3, 4)), SimpleNamespace(shape=(5,))]
     listening.acoustics.network = SimpleNamespace(trainable_params=lambda: weights)  # type: ignore[attr-defined]
-    page = Page(report(listening, [hear("ba1", "er4")], MANIFEST))
+    page = Page(page_of([hear("ba1", "er4")], listening))
     assert page.figure("Parameters") == "17"
     assert page.figure("Error on dev") == "1.19\xa0%"
     assert "epoch 11" in page.figure("Trained")
@@ -361,25 +436,25 @@ def test_network_is_described(hear: Hear) -> None:
 
 def test_many_speakers_and_lengths_are_gathered(hear: Hear) -> None:
     heard = [hear("ba1 " * length, "", id=f"{length}", speaker=f"s{length:02d}") for length in range(1, 31)]
-    page = Page(report(recognizer(), heard, MANIFEST))
+    page = Page(page_of(heard))
     assert page.row("the other 15")[1] == "15"
     assert page.row("1–3")[1] == "3"
     assert page.row("28–30")[1] == "3"
 
 
 def test_no_speakers_no_table_of_them(hear: Hear) -> None:
-    assert "By speaker" not in Page(report(recognizer(), [hear("ba1", "er4")], MANIFEST)).text
+    assert "By speaker" not in Page(page_of([hear("ba1", "er4")])).text
 
 
 def test_same_input_same_page(hear: Hear) -> None:
     heard = [hear("ba1 er4", "er4", speaker="Annie"), hear("wu3", "wu3 yi1", speaker="boris")]
-    assert report(recognizer(), heard, MANIFEST) == report(recognizer(), heard, MANIFEST)
+    assert page_of(heard) == page_of(heard)
 
 
 def test_sound_that_is_gone_is_named(tmp_path: Path) -> None:
     utterance = Utterance("a", str(tmp_path / "gone.wav"), 1.0, ("ba1",))
     with pytest.raises(DataError, match=r"gone\.wav: no such file"):
-        report(recognizer(), [Listened(utterance, ())], MANIFEST)
+        page_of([Heard(utterance, ())])
 
 
 labels = st.lists(st.sampled_from(["ba1", "ba4", "<unk>", "ma5", "&amp;", "x'\""]), max_size=5)
@@ -389,10 +464,10 @@ labels = st.lists(st.sampled_from(["ba1", "ba4", "<unk>", "ma5", "&amp;", "x'\""
 @given(st.lists(st.tuples(labels, labels, st.text(min_size=1), st.text()), min_size=1, max_size=4))
 def test_any_page_is_well_formed(wav: Path, found: list[tuple[list[str], list[str], str, str]]) -> None:
     heard = [
-        Listened(Utterance(id, str(wav), SECONDS, tuple(said), speaker=name), tuple(written))
+        Heard(Utterance(id, str(wav), SECONDS, tuple(said), speaker=name), tuple(written))
         for said, written, id, name in found
     ]
-    page = Page(report(recognizer(), heard, MANIFEST))
+    page = Page(page_of(heard))
     assert len(page.elements("article")) <= len(heard)
     assert len(page.elements("script")) == 1
 

@@ -1,40 +1,48 @@
-"""Which syllables are taken for which: a table, a matrix, and the part of the syllable that is wrong."""
+"""Which syllables are taken for which: a table, and pictures of syllables, initials, finals and tones."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from dfcnn_ms.metrics import Edits, edits
-from dfcnn_ms.reporting.markup import Html, bar, facts, section, table, tag
-from dfcnn_ms.reporting.results import NOTHING, Pair, Result, parts, percent, total, written
+from dfcnn_ms.reporting.markup import Html, bar, section, table, tag
+from dfcnn_ms.reporting.results import NOTHING, Heard, Pair, parts, percent, syllabic, written
+from dfcnn_ms.text.pinyin import SYLLABLES
 
 #: rows of the table
 CONFUSIONS = 20
 #: units that still make a readable matrix, and those that leave room for figures in it
-MATRIX_UNITS, MATRIX_FIGURES = 60, 20
+MATRIX_UNITS, MATRIX_FIGURES = 60, 25
+#: a matrix of more units has the whole width of the page
+SMALL_MATRIX = 15
 #: sides of a cell and of the margin that holds the names, in units of the drawing
 CELL, MARGIN = 24, 46
 
 PARTS = ("initial", "final", "tone")
+#: of syllables that begin with their vowel
+NO_INITIAL = "\N{EMPTY SET}"
+INITIALS = [initial or NO_INITIAL for initial in SYLLABLES]
 
 
-def confusions(results: Sequence[Result]) -> Html | None:
+def confusions(heard: Sequence[Heard]) -> Html | None:
     """The chapter; None when nothing was confused."""
-    pairs = Counter(pair for result in results for pair in result.pairs)
-    if all(said == heard for said, heard in pairs):
+    pairs = Counter(pair for one in heard for pair in one.pairs)
+    if all(said == written for said, written in pairs):
         return None
-    matrix, syllables = _matrix(pairs), _parts(results, pairs)
-    left = [tag("h3", "Most frequent confusions"), _table(results, pairs)]
-    left, right = (left + syllables, matrix) if matrix else (left, syllables)
+    left = [tag("h3", "Most frequent confusions"), _table(heard, pairs)]
+    right = _syllable_matrix(pairs)
+    parted = _aligned_parts(pairs) if syllabic(heard) else None
+    if parted:
+        (left if right else right).extend([tag("h3", "Parts of the syllable"), _parts(parted)])
     note = f"A dash ({NOTHING}) stands for nothing: said but not heard, or heard but not said."
     columns = [tag("div", *column) for column in (left, right) if column]
-    return section("Which syllables", tag("div", *columns, class_="columns"), note=note)
+    pictures = _part_matrices(parted) if parted else []
+    return section("Which syllables", tag("div", *columns, class_="columns"), *pictures, note=note)
 
 
-def _table(results: Sequence[Result], pairs: Counter[Pair]) -> Html:
-    said = Counter(syllable for result in results for syllable in result.utterance.pinyin)
+def _table(heard: Sequence[Heard], pairs: Counter[Pair]) -> Html:
+    said = Counter(syllable for one in heard for syllable in one.utterance.pinyin)
     wrong = [(pair, count) for pair, count in pairs.items() if pair[0] != pair[1]]
     # None sorts behind every unit.
     wrong.sort(key=lambda entry: (-entry[1], *((unit is None, unit or "") for unit in entry[0])))
@@ -65,42 +73,64 @@ def _in_words(names: tuple[str, ...]) -> str:
     return "all parts" if names == PARTS else ", ".join(names)
 
 
-def toneless(syllable: str) -> str:
-    """A syllable without its tone; any other unit as it is."""
-    return syllable[:-1] if parts(syllable) else syllable
+def _aligned_parts(pairs: Counter[Pair]) -> dict[str, Counter[Pair]]:
+    """For each part of the syllable, what was said and heard, where a syllable stands opposite a syllable."""
+    found: dict[str, Counter[Pair]] = {part: Counter() for part in PARTS}
+    for (said, heard), count in pairs.items():
+        one, other = (parts(unit) if unit else None for unit in (said, heard))
+        if one and other:
+            for part, a, b in zip(PARTS, map(_name, one), map(_name, other), strict=True):
+                found[part][a, b] += count
+    return found if any(found.values()) else {}
 
 
-def _parts(results: Sequence[Result], pairs: Counter[Pair]) -> list[Html]:
-    """Rates with and without tones, and how often each part is wrong; nothing if units are no syllables."""
-    if not all(parts(said) for said, _ in pairs if said):
-        return []
-    whole = Counter({pair: count for pair, count in pairs.items() if None not in pair})
-    wrong = Counter[str]()
-    for pair, count in whole.items():
-        for part in differing(pair):
-            wrong[part] += count
-    aligned, most = max(1, sum(whole.values())), max(wrong.values(), default=1)
+def _name(part: object) -> str:
+    return str(part) or NO_INITIAL
+
+
+def _wrong(pairs: Counter[Pair]) -> int:
+    return sum(count for (said, heard), count in pairs.items() if said != heard)
+
+
+def _parts(parted: Mapping[str, Counter[Pair]]) -> Html:
+    """How often each part is wrong."""
+    wrong = {part: _wrong(pairs) for part, pairs in parted.items()}
+    aligned, most = sum(parted["tone"].values()), max(1, *wrong.values())
     rows = [(part, f"{wrong[part]:,}", percent(wrong[part] / aligned), bar(wrong[part] / most)) for part in PARTS]
-    heads = ["part", "wrong", f"of {aligned:,}", ""]
-    return [tag("h3", "Parts of the syllable"), _with_and_without_tones(results), table("wnnb", heads, rows)]
+    return table("wnnb", ["part", "wrong", f"of {aligned:,}", ""], rows)
 
 
-def _with_and_without_tones(results: Sequence[Result]) -> Html:
-    sides = (([*map(toneless, r.utterance.pinyin)], [*map(toneless, r.syllables)]) for r in results)
-    without = sum((edits(said, heard) for said, heard in sides), Edits())
-    return facts({"wrong, tones counted": percent(total(results).rate), "wrong, tones left out": percent(without.rate)})
-
-
-def _matrix(pairs: Counter[Pair]) -> list[Html]:
+def _syllable_matrix(pairs: Counter[Pair]) -> list[Html]:
     """Said against heard as a picture, where the units are few."""
     units = sorted({unit for pair in pairs for unit in pair if unit is not None})
     if not 2 <= len(units) <= MATRIX_UNITS:
         return []
-    drawing = tag("div", _drawing(pairs, [*units, None]), class_="scroll")
-    return [tag("h3", "Said (rows) and heard (columns)"), drawing]
+    return _picture("Said (rows) and heard (columns)", "syllables", pairs, [*units, None])
 
 
-def _drawing(pairs: Counter[Pair], units: Sequence[str | None]) -> Html:
+def _part_matrices(parted: Mapping[str, Counter[Pair]]) -> list[Html]:
+    """Tones, initials and finals as pictures: said in rows, heard in columns; nothing where all are right."""
+    small: list[Html] = []
+    large: list[Html] = []
+    for part in reversed(PARTS):
+        names = {name for pair in parted[part] for name in pair if name}
+        units = [name for name in INITIALS if name in names] if part == "initial" else sorted(names)
+        if _wrong(parted[part]):
+            kind = small if len(units) <= SMALL_MATRIX else large
+            kind.append(tag("div", *_picture(f"{part.capitalize()}s", f"{part}s", parted[part], units)))
+    if not small + large:
+        return []
+    note = "Said in rows, heard in columns, where a syllable was heard for a syllable."
+    heading = tag("h3", "Parts of the syllable as pictures", class_="pictures")
+    beside = [tag("div", *small, class_="columns")] if small else []
+    return [heading, tag("p", note, class_="note"), *beside, *(tag("div", one, class_="pictures") for one in large)]
+
+
+def _picture(title: str, what: str, pairs: Counter[Pair], units: Sequence[str | None]) -> list[Html]:
+    return [tag("h3", title), tag("div", _drawing(what, pairs, units), class_="scroll")]
+
+
+def _drawing(what: str, pairs: Counter[Pair], units: Sequence[str | None]) -> Html:
     side = MARGIN + CELL * len(units)
     strongest = max(count for pair, count in pairs.items() if pair[0] != pair[1])
     shapes = [name for index, unit in enumerate(units) for name in _names(unit or NOTHING, index)]
@@ -116,7 +146,7 @@ def _drawing(pairs: Counter[Pair], units: Sequence[str | None]) -> Html:
         viewBox=f"0 0 {side} {side}",
         style=f"min-width:{min(side, 15 * len(units))}px;max-width:{1.5 * side:.0f}px",
         role="img",
-        aria_label="confusion matrix",
+        aria_label=f"confusion matrix of {what}",
     )
 
 

@@ -1,7 +1,7 @@
 """A page about a test set: how many syllables are wrong, whose, which, and how the worst sentences sound.
 
 The page is one file: pictures, sounds, style and script are inside it, and nothing is fetched from anywhere.
-The same checkpoint and the same test set give the same page.
+The same evaluation gives the same page.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dfcnn_ms.errors import DataError
-from dfcnn_ms.metrics import Edits, bootstrap_interval
+from dfcnn_ms.metrics import Edits
 from dfcnn_ms.reporting.confusions import confusions
 from dfcnn_ms.reporting.markup import SPACE, Html, bar, facts, page, section, table, tag
-from dfcnn_ms.reporting.results import NOTHING, Heard, Result, many, percent, total
+from dfcnn_ms.reporting.results import NOTHING, RATES, Heard, counts, many, percent, total
+from dfcnn_ms.reporting.runs import Clock, Run, interval
 from dfcnn_ms.reporting.sentences import sentences
 
 if TYPE_CHECKING:
@@ -29,61 +28,62 @@ if TYPE_CHECKING:
 
 #: rows of the tables by speaker and by length
 SPEAKERS, LENGTHS = 15, 10
+#: width of the ranges of signal-to-noise ratios
+SNR_DB = 5
 #: an interval over fewer speakers says nothing
 LEAST_SPEAKERS = 5
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 ARROW = " \N{RIGHTWARDS ARROW} "
+RATE_HEADS = ["", "rate", "95 % interval", "S", "D", "I"]
 PACKAGES = {"dfcnn-ms": "dfcnn_ms", "mindspore": "MindSpore", "numpy": "NumPy"}
 
 
-def report(recognizer: Recognizer, heard: Sequence[Heard], manifest: Path) -> str:
+def report(recognizer: Recognizer, run: Run) -> str:
     """The page as text.
 
     Args:
         recognizer: the network that listened; it draws what it received and says again when it heard what.
-        heard: every utterance of the test set.
-        manifest: the test set.
+        run: what it heard.
 
     Raises:
         DataError: nothing was heard, or a sound file of one of the worst sentences is gone.
     """
+    heard = run.heard
     if not heard:
-        raise DataError(f"{manifest}: a report needs at least one utterance; got none")
-    results = [Result.of(one) for one in heard]
-    name = recognizer.meta.config.name if recognizer.meta else "network"
-    chapters = [_where(results), confusions(results), sentences(recognizer, results), _network(recognizer)]
-    title = f"{name}: {percent(total(results).rate)} of the syllables wrong"
-    return page(title, _opening(name, results, manifest), _headline(results), *filter(None, chapters))
+        raise DataError(f"{run.manifest}: a report needs at least one utterance; got none")
+    chapters = [_rates_and_time(run), _where(heard), confusions(heard), sentences(recognizer, heard)]
+    title = f"{run.name}: {percent(total(heard).rate)} of the syllables wrong"
+    return page(title, _opening(run), _headline(heard), *filter(None, chapters), _network(recognizer))
 
 
-def _opening(name: str, results: Sequence[Result], manifest: Path) -> Html:
-    speakers = {result.utterance.speaker for result in results} - {""}
-    minutes, seconds = divmod(round(sum(result.utterance.seconds for result in results)), 60)
-    words = [many(len(results), "sentence"), f"{minutes}:{seconds:02d}{SPACE}min of sound"]
+def _opening(run: Run) -> Html:
+    speakers = {one.utterance.speaker for one in run.heard} - {""}
+    minutes, seconds = divmod(round(sum(one.utterance.seconds for one in run.heard)), 60)
+    words = [many(len(run.heard), "sentence"), f"{minutes}:{seconds:02d}{SPACE}min of sound"]
     words += [many(len(speakers), "speaker")] if speakers else []
-    about = f"on {Path(*manifest.absolute().parts[-2:])}: {', '.join(words)}"
+    about = f"on {Path(*run.manifest.absolute().parts[-2:])}: {', '.join(words)}"
     return tag(
         "header",
         tag("p", "Syllable errors of", class_="kicker"),
-        tag("h1", name),
+        tag("h1", run.name),
         tag("p", about, class_="about"),
     )
 
 
-def _headline(results: Sequence[Result]) -> Html:
-    counts = total(results)
-    figure, unit = percent(counts.rate).split(SPACE)
+def _headline(heard: Sequence[Heard]) -> Html:
+    edits = total(heard)
+    figure, unit = percent(edits.rate).split(SPACE)
     rate = tag("div", figure, tag("small", f"{SPACE}{unit}"), class_="rate")
-    said = f"{many(counts.total, 'error')} in {many(counts.reference_length, 'syllable')}"
-    left = tag("div", rate, tag("p", said, class_="meta"), *_interval(results))
-    return tag("div", left, tag("div", *_kinds(counts), *_sentences_right(results)), class_="headline")
+    said = f"{many(edits.total, 'error')} in {many(edits.reference_length, 'syllable')}"
+    left = tag("div", rate, tag("p", said, class_="meta"), *_interval(heard))
+    return tag("div", left, tag("div", *_kinds(edits), *_sentences_right(heard)), class_="headline")
 
 
-def _interval(results: Sequence[Result]) -> Iterator[Html]:
+def _interval(heard: Sequence[Heard]) -> Iterator[Html]:
     """Where the rate would lie on other sentences of this kind, as a line and in words."""
-    low, high = bootstrap_interval([result.edits for result in results], rng=np.random.default_rng(0))
-    rate = total(results).rate
+    low, high = interval([one.edits for one in heard])
+    rate = total(heard).rate
     if math.isfinite(high) and high > 0:
         scale = 100 / (1.25 * high)
         span = tag("i", style=f"left:{low * scale:.2f}%;width:{(high - low) * scale:.2f}%")
@@ -99,10 +99,10 @@ def _kinds(counts: Edits) -> Iterator[Html]:
     yield facts({words[kind]: f"{count:,}" for kind, count in figures.items()}, keys=words)
 
 
-def _sentences_right(results: Sequence[Result]) -> Iterator[Html]:
-    right = sum(result.edits.total == 0 for result in results)
-    yield _division({"right": right, "rest": len(results) - right})
-    yield facts({f"of {many(len(results), 'sentence')} without an error": f"{right:,}"})
+def _sentences_right(heard: Sequence[Heard]) -> Iterator[Html]:
+    right = sum(one.edits.total == 0 for one in heard)
+    yield _division({"right": right, "rest": len(heard) - right})
+    yield facts({f"of {many(len(heard), 'sentence')} without an error": f"{right:,}"})
 
 
 def _division(shares: Mapping[str, int]) -> Html:
@@ -112,17 +112,57 @@ def _division(shares: Mapping[str, int]) -> Html:
     return tag("div", *pieces, class_="division", aria_hidden="true")
 
 
-def _where(results: Sequence[Result]) -> Html:
-    columns = [tag("div", *column) for column in (_speakers(results), _lengths(results)) if column]
+def _rates_and_time(run: Run) -> Html:
+    """Every rate with its interval, every decoder with its time, and how fast the whole was."""
+    left = [tag("h3", "Rates"), table("wnnnnn", RATE_HEADS, map(_rate, *zip(*counts(run.heard).items(), strict=True)))]
+    right = []
+    if run.decoders:
+        right += [tag("h3", "Decoders"), _decoders(run)]
+    if run.clock:
+        right += [tag("h3", "Time"), tag("p", _time(run.clock))]
+    columns = [tag("div", *column) for column in (left, right) if column]
+    note = "S substituted, D deleted, I inserted; the interval is where 95 of 100 such test sets would lie."
+    return section("Every rate", tag("div", *columns, class_="columns"), note=note)
+
+
+def _rate(name: str, edits: Sequence[Edits]) -> Sequence[str]:
+    whole = sum(edits, Edits())
+    low, high = interval(edits)
+    kinds = (whole.substitutions, whole.deletions, whole.insertions)
+    return (RATES[name], percent(whole.rate), f"{percent(low)} to {percent(high)}", *(f"{kind:,}" for kind in kinds))
+
+
+def _decoders(run: Run) -> Html:
+    """A row for each decoder; the one that the page is about is marked."""
+    rows = [
+        (
+            tag("b", one.decoder) if one.decoder == run.decoder else one.decoder,
+            percent(one.edits.rate),
+            f"{one.edits.total:,}",
+            f"{1000 * one.seconds / len(run.heard):.2f}{SPACE}ms",
+        )
+        for one in run.decoders
+    ]
+    return table("wnnn", ["decoder", "error rate", "edits", "per sentence"], rows)
+
+
+def _time(clock: Clock) -> str:
+    took = f"{clock.work:.1f}{SPACE}s of work for {clock.sound:.0f}{SPACE}s of sound"
+    where = f"{clock.device} with {many(clock.cores, 'core')}, of which {clock.busy:.1f} were busy"
+    return f"Real-time factor {clock.real_time_factor:.3g}: {took}, on {where}."
+
+
+def _where(heard: Sequence[Heard]) -> Html:
+    columns = [tag("div", *column) for column in (_speakers(heard), [*_lengths(heard), *_noise(heard)]) if column]
     return section("Where the errors are", tag("div", *columns, class_="columns"))
 
 
-def _speakers(results: Sequence[Result]) -> list[Html]:
+def _speakers(heard: Sequence[Heard]) -> list[Html]:
     """A row for each of the worst speakers, one for all the others; nothing where no speaker is known."""
     speakers: dict[str, Edits] = {}
-    for result in results:
-        if name := result.utterance.speaker:
-            speakers[name] = speakers.get(name, Edits()) + result.edits
+    for one in heard:
+        if name := one.utterance.speaker:
+            speakers[name] = speakers.get(name, Edits()) + one.edits
     if not speakers:
         return []
     order = sorted(speakers, key=lambda name: (-speakers[name].rate, name))
@@ -134,24 +174,38 @@ def _speakers(results: Sequence[Result]) -> list[Html]:
 
 def _speaker_interval(speakers: Mapping[str, Edits]) -> Iterator[Html]:
     if len(speakers) >= LEAST_SPEAKERS:
-        counts = [speakers[name] for name in sorted(speakers)]
-        low, high = bootstrap_interval(counts, rng=np.random.default_rng(0))
+        low, high = interval([speakers[name] for name in sorted(speakers)])
         text = f"With other speakers drawn like these: {percent(low)} to {percent(high)} (95{SPACE}% interval)."
         yield tag("p", text, class_="about")
 
 
-def _lengths(results: Sequence[Result]) -> list[Html]:
+def _lengths(heard: Sequence[Heard]) -> list[Html]:
     """A row for each length, or for each range of lengths where they are many."""
-    lengths = [result.edits.reference_length for result in results]
+    lengths = [one.edits.reference_length for one in heard]
     low, width = min(lengths), math.ceil((max(lengths) - min(lengths) + 1) / LENGTHS)
-    groups: dict[int, Edits] = {}
-    for length, result in zip(lengths, results, strict=True):
-        start = low + (length - low) // width * width
-        groups[start] = groups.get(start, Edits()) + result.edits
+    groups = _grouped(heard, [low + (length - low) // width * width for length in lengths])
     last = {start: min(start + width - 1, max(lengths)) for start in groups}
     names = {start: f"{start}" + (f"{NOTHING}{last[start]}" if last[start] > start else "") for start in groups}
-    rows = [(names[start], groups[start]) for start in sorted(groups)]
-    return [tag("h3", "By length"), _rates("syllables", rows)]
+    return [tag("h3", "By length"), _rates("syllables", [(names[start], groups[start]) for start in groups])]
+
+
+def _noise(heard: Sequence[Heard]) -> list[Html]:
+    """A row for each range of signal-to-noise ratios, where these are known."""
+    known = [one for one in heard if math.isfinite(one.snr_db)]
+    if not known:
+        return []
+    groups = _grouped(known, [math.floor(one.snr_db / SNR_DB) * SNR_DB for one in known])
+    rows = [(f"{start} to {start + SNR_DB}", edits) for start, edits in groups.items()]
+    note = "Estimated from the sound: the quietest tenth of a recording is taken for its noise."
+    return [tag("h3", "By signal-to-noise ratio"), _rates("dB", rows), tag("p", note, class_="about")]
+
+
+def _grouped(heard: Sequence[Heard], starts: Sequence[int]) -> dict[int, Edits]:
+    """Edits by the start of the range that each utterance belongs to, in order."""
+    groups: dict[int, Edits] = {}
+    for start, one in zip(starts, heard, strict=True):
+        groups[start] = groups.get(start, Edits()) + one.edits
+    return dict(sorted(groups.items()))
 
 
 def _rates(name: str, groups: Sequence[tuple[str, Edits]]) -> Html:

@@ -129,7 +129,7 @@ section { margin-top: clamp(2.75rem, 6vw, 4.25rem); }
 h2 + .columns, h2 + .list { margin-top: 1.1rem; }
 .columns > * { min-width: 0; }
 .columns h3 { margin: 0 0 .6rem; }
-.columns * + h3 { margin-top: 2.2rem; }
+.columns * + h3, .pictures { margin-top: 2.2rem; }
 
 .headline {
   display: grid; grid-template-columns: minmax(0, auto) minmax(0, 1fr); align-items: center;
@@ -176,6 +176,7 @@ article {
   margin-top: 1.2rem; padding: 1rem clamp(.9rem, 3vw, 1.4rem) 1.1rem; background: var(--card);
   border: 1px solid var(--line); border-radius: .8rem;
 }
+article h4 { margin: .7rem 0 -.4rem; font-size: .88rem; }
 article header { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; align-items: baseline; }
 .pairs {
   display: flex; flex-wrap: wrap; gap: .4rem .2rem; margin: .7rem 0 .5rem; padding: 0; list-style: none;

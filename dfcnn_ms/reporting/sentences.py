@@ -14,7 +14,7 @@ import soundfile
 from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.reporting.markup import SPACE, Html, section, tag
-from dfcnn_ms.reporting.results import Pair, Result, kind_of, many, written
+from dfcnn_ms.reporting.results import NOTHING, Heard, Pair, kind_of, many, written
 
 if TYPE_CHECKING:
     from dfcnn_ms.recognizer import Recognizer
@@ -34,25 +34,25 @@ CROWDED_PIXELS = 34
 KINDS = {"S": "substituted", "D": "deleted", "I": "inserted"}
 
 
-def worst(results: Sequence[Result]) -> list[Result]:
+def worst(heard: Sequence[Heard]) -> list[Heard]:
     """The sentences with most errors, worst first; a few of the others where none has an error."""
-    order = sorted(results, key=lambda result: (-result.edits.total, -result.edits.rate))
-    return [result for result in order[:SENTENCES] if result.edits.total] or order[:EXAMPLES]
+    order = sorted(heard, key=lambda one: (-one.edits.total, -one.edits.rate))
+    return [one for one in order[:SENTENCES] if one.edits.total] or order[:EXAMPLES]
 
 
-def sentences(recognizer: Recognizer, results: Sequence[Result]) -> Html:
+def sentences(recognizer: Recognizer, heard: Sequence[Heard]) -> Html:
     """The chapter."""
-    shown, left, cards = worst(results), SOUND_BYTES, []
-    for result in shown:
-        wave = _wave(result.utterance)
+    shown, left, cards = worst(heard), SOUND_BYTES, []
+    for one in shown:
+        wave = _wave(one.utterance)
         fits = 2 * len(wave) <= left
         left -= 2 * len(wave) if fits else 0
-        cards.append(_card(recognizer, result, wave, fits=fits))
-    return section("Sentences to listen to", *cards, note=_note(results, len(shown)))
+        cards.append(_card(recognizer, one, wave, fits=fits))
+    return section("Sentences to listen to", *cards, note=_note(heard, len(shown)))
 
 
-def _note(results: Sequence[Result], shown: int) -> str:
-    wrong = sum(result.edits.total > 0 for result in results)
+def _note(heard: Sequence[Heard], shown: int) -> str:
+    wrong = sum(one.edits.total > 0 for one in heard)
     if not wrong:
         return "No sentence has an error; these are examples."
     note = "What was said over what was heard; S is substituted, D deleted, I inserted."
@@ -65,12 +65,12 @@ def _wave(utterance: Utterance) -> np.ndarray:
     return read_wave(utterance.path, start=utterance.start, seconds=utterance.seconds)
 
 
-def _card(recognizer: Recognizer, result: Result, wave: np.ndarray, *, fits: bool) -> Html:
+def _card(recognizer: Recognizer, one: Heard, wave: np.ndarray, *, fits: bool) -> Html:
     """One sentence with everything that there is to see and to hear of it."""
     features = recognizer.frontend(wave)
     seconds = len(wave) / SAMPLE_RATE
     image = _data("image/png", picture(features))
-    moments = list(_moments(recognizer, result, features, seconds))
+    moments = list(_moments(recognizer, one, features, seconds))
     sound = tag(
         "div",
         tag("img", src=image, alt="the features that the network received"),
@@ -79,18 +79,26 @@ def _card(recognizer: Recognizer, result: Result, wave: np.ndarray, *, fits: boo
         class_="sound",
         style=f"min-width:{seconds * PIXELS_PER_SECOND:.0f}px",
     )
-    pieces = [_header(result, seconds), alignment(result.pairs), tag("div", sound, class_="scroll")]
+    pieces = [_header(one, seconds), alignment(one.pairs), tag("div", sound, class_="scroll")]
     return tag("article", *pieces, _player(wave, fits=fits))
 
 
-def _header(result: Result, seconds: float) -> Html:
-    utterance, counts = result.utterance, result.edits
+def _header(one: Heard, seconds: float) -> Html:
+    utterance, counts = one.utterance, one.edits
     words = [utterance.speaker, f"{seconds:.1f}{SPACE}s"]
+    words += [f"{one.snr_db:.0f}{SPACE}dB over the noise"] if math.isfinite(one.snr_db) else []
     words.append(f"{many(counts.total, 'error')} in {many(counts.reference_length, 'syllable')}")
     pieces = [tag("h3", utterance.id), tag("p", ", ".join(filter(None, words)), class_="meta")]
-    if utterance.text:
-        pieces.append(tag("p", utterance.text, class_="meta", lang="zh"))
+    pieces += [tag("p", text, class_="meta", lang="zh") for text in _texts(one)]
     return tag("header", *pieces)
+
+
+def _texts(one: Heard) -> Iterator[str]:
+    """The sentence in characters, and what was written of it where anything was."""
+    if one.utterance.text:
+        yield one.utterance.text
+    if one.characters is not None and one.characters != one.utterance.text:
+        yield f"heard: {one.characters or NOTHING}"
 
 
 def alignment(pairs: Sequence[Pair]) -> Html:
@@ -107,12 +115,12 @@ def _pair(pair: Pair) -> Html:
     return tag("li", written(pair[0]), tag("span", written(pair[1]), class_="wrong"), mark, class_=kind)
 
 
-def _moments(recognizer: Recognizer, result: Result, features: np.ndarray, seconds: float) -> Iterator[Html]:
+def _moments(recognizer: Recognizer, one: Heard, features: np.ndarray, seconds: float) -> Iterator[Html]:
     """What was heard, where it was heard; nothing if the network, asked again, hears something else."""
     transcript = recognizer.read([features])[0]
-    if transcript.syllables != result.syllables:
+    if transcript.syllables != one.syllables:
         return
-    kinds = [kind_of(pair) for pair in result.pairs if pair[1] is not None]
+    kinds = [kind_of(pair) for pair in one.pairs if pair[1] is not None]
     moments = zip(transcript.syllables, transcript.seconds, kinds, strict=True)
     previous, low = -math.inf, False
     for syllable, second, kind in moments:

@@ -1,0 +1,122 @@
+"""Listening to a whole test set: the network once, every decoder on what it says, and the time that each takes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from dfcnn_ms.audio.snr import estimate_snr
+from dfcnn_ms.corpora.manifest import Utterance, read_utterance
+from dfcnn_ms.decoding import Decoder, Hypothesis
+from dfcnn_ms.metrics import Edits, edits
+from dfcnn_ms.recognizer import Outputs, Recognizer, by_length
+from dfcnn_ms.reporting.results import Heard
+from dfcnn_ms.reporting.runs import Clock, Decoded
+
+
+@dataclass
+class Stopwatch:
+    """Seconds on the wall, and of all cores together, that were spent inside `running`."""
+
+    wall: float = 0.0
+    processor: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Runs until the block ends."""
+        wall, processor = time.perf_counter(), time.process_time()
+        yield
+        self.wall += time.perf_counter() - wall
+        self.processor += time.process_time() - processor
+
+
+@dataclass(frozen=True)
+class Listened:
+    """What came of a test set.
+
+    Attributes:
+        heard: every utterance as the chosen decoder wrote it, in the order of the manifest.
+        decoders: the edits and the time of each decoder.
+        clock: from the files to the syllables of the chosen decoder.
+    """
+
+    heard: tuple[Heard, ...]
+    decoders: tuple[Decoded, ...]
+    clock: Clock
+
+
+def listen(
+    recognizer: Recognizer, utterances: Sequence[Utterance], decoders: Mapping[str, Decoder], chosen: str
+) -> Listened:
+    """Recognises every utterance by every decoder; all of them get the same outputs of the network.
+
+    Args:
+        recognizer: the network; its own decoder is not asked.
+        utterances: of the test set.
+        decoders: those to try, by name.
+        chosen: the one that `heard` and `clock` are about.
+    """
+    _warm_up(decoders, len(recognizer.vocabulary))
+    network, watches = Stopwatch(), {name: Stopwatch() for name in decoders}
+    counted = dict.fromkeys(decoders, Edits())
+    heard: dict[int, Heard] = {}
+    with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
+        for batch in by_length([utterance.seconds for utterance in utterances]):
+            with network.running():
+                waves = [read_utterance(utterances[index]) for index in batch]
+                outputs = recognizer.outputs([recognizer.frontend(wave) for wave in waves])
+            for name, nbest in _decoded(outputs, decoders, watches):
+                for index, wave, hypotheses in zip(batch, waves, nbest, strict=True):
+                    one = utterances[index]
+                    syllables = tuple(recognizer.vocabulary.decode(hypotheses[0].ids))
+                    counted[name] += edits(one.pinyin, syllables)
+                    if name == chosen:
+                        sentence = recognizer.sentence(hypotheses)
+                        text = sentence.text if sentence else None
+                        heard[index] = Heard(one, syllables, text, estimate_snr(wave))
+            bar.update(len(batch))
+    return Listened(
+        tuple(heard[index] for index in range(len(utterances))),
+        tuple(Decoded(name, counted[name], watches[name].wall) for name in decoders),
+        _clock(utterances, [network, watches[chosen]], recognizer.device),
+    )
+
+
+def _warm_up(decoders: Mapping[str, Decoder], units: int) -> None:
+    """Lets the decoders compile what they compile before the clock runs."""
+    silence = np.full((1, 4, units), -np.log(units), np.float32)
+    for decoder in decoders.values():
+        decoder(silence, np.array([4]))
+
+
+def _decoded(
+    outputs: Outputs, decoders: Mapping[str, Decoder], watches: Mapping[str, Stopwatch]
+) -> Iterator[tuple[str, list[list[Hypothesis]]]]:
+    for name, decoder in decoders.items():
+        with watches[name].running():
+            nbest = decoder(outputs.log_probs, outputs.steps)
+        yield name, nbest
+
+
+def _clock(utterances: Sequence[Utterance], watches: Sequence[Stopwatch], device: str) -> Clock:
+    return Clock(
+        sound=sum(utterance.seconds for utterance in utterances),
+        work=sum(watch.wall for watch in watches),
+        processor=sum(watch.processor for watch in watches),
+        cores=cores(),
+        device=device,
+    )
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux knows it
+        return os.cpu_count() or 1

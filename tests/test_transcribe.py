@@ -1,0 +1,191 @@
+"""The transcribe command on a language whose sound is known: every format, every destination, every refusal."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from tones import PAUSE, TONE, Speller, begins, listener, speak, wave
+
+from dfcnn_ms import transcribe
+from dfcnn_ms.audio.wave import write_wave
+from dfcnn_ms.decoding.options import Choice
+from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.text.pinyin import from_hanzi
+
+SAID = {"long.wav": "yi1 er4 san1 si4 yi1", "short.flac": "si4", "middle.wav": "er4 er4 san1", "nothing.wav": ""}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sounds to transcribe, and the recognizer of their language in the place of a checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Recognizer, "load", lambda *_: listener())
+    for name, said in SAID.items():
+        speak(Path(name), said)
+    speak(Path("set/a.wav"), "yi1")
+    speak(Path("set/deep/b.FLAC"), "er4")
+    Path("set/notes.txt").write_text("no sound\n")
+    Path("empty").mkdir()
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    transcribe.main(list(arguments))
+    return capsys.readouterr().out
+
+
+def test_one_line_for_each_file_in_the_order_given(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, *SAID).splitlines() == [f"{name}\t{said}" for name, said in SAID.items()]
+    assert run(capsys, "short.flac", "long.wav", "short.flac").splitlines() == [
+        f"{name}\t{SAID[name]}" for name in ("short.flac", "long.wav", "short.flac")
+    ]
+
+
+def test_a_folder_stands_for_its_sounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "set", "short.flac").splitlines() == [
+        "set/a.wav\tyi1",
+        "set/deep/b.FLAC\ter4",
+        "short.flac\tsi4",
+    ]
+
+
+def test_json_knows_everything(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run(capsys, "--format", "json", "middle.wav", "nothing.wav").splitlines()
+    middle, nothing = map(json.loads, lines)
+    assert (middle["file"], middle["text"]) == ("middle.wav", "er4 er4 san1")
+    assert middle["seconds"] == pytest.approx(3 * (TONE + PAUSE) + PAUSE)
+    assert [one["text"] for one in middle["syllables"]] == ["er4", "er4", "san1"]
+    for one, begin in zip(middle["syllables"], begins(middle["syllables"]), strict=True):
+        assert one["start"] == pytest.approx(begin, abs=0.05)
+        assert one["start"] < one["end"] <= middle["seconds"]
+        assert 0.9 < one["score"] <= 1
+    assert 0.8 < middle["confidence"] <= 1
+    assert middle["log_prob"] == middle["score"] < 0
+    assert (nothing["text"], nothing["syllables"], nothing["confidence"]) == ("", [], 1.0)
+
+
+def test_subtitles(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    srt = run(capsys, "--format", "srt", "long.wav")
+    assert re.fullmatch(r"1\n00:00:00,\d{3} --> 00:00:01,\d{3}\nyi1 er4 san1 si4 yi1\n", srt)
+    vtt = run(capsys, "--format", "vtt", "long.wav")
+    assert re.fullmatch(r"WEBVTT\n\n00:00:00\.\d{3} --> 00:00:01\.\d{3}\nyi1 er4 san1 si4 yi1\n", vtt)
+    assert run(capsys, "--format", "vtt", "nothing.wav") == "WEBVTT\n"
+
+
+def test_textgrid_covers_the_recording(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "--format", "textgrid", "middle.wav")
+    assert [found for found in re.findall(r'text = "(.*)"', text) if found] == ["er4", "er4", "san1"]
+    starts = [float(found) for found in re.findall(r"xmin = ([\d.]+)", text)][2:]
+    ends = [float(found) for found in re.findall(r"xmax = ([\d.]+)", text)][2:]
+    assert starts[0] == 0 and ends[-1] == pytest.approx(1.0)
+    assert starts[1:] == ends[:-1]
+
+
+def test_ctm_holds_several_recordings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [line.split() for line in run(capsys, "--format", "ctm", "short.flac", "middle.wav").splitlines()]
+    assert [(name, unit) for name, _, _, _, unit, _ in rows] == [
+        ("short", "si4"), ("middle", "er4"), ("middle", "er4"), ("middle", "san1"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix"),
+    [("txt", ".txt"), ("json", ".json"), ("srt", ".srt"), ("vtt", ".vtt"), ("textgrid", ".TextGrid"), ("ctm", ".ctm")],
+)
+def test_a_file_for_each_recording(folder: Path, capsys: pytest.CaptureFixture[str], form: str, suffix: str) -> None:
+    output = run(capsys, "--format", form, "--out", "made", "long.wav", "short.flac", "set")
+    assert output == "transcripts: 4 in made\n"
+    written = {str(path.relative_to("made")) for path in Path("made").rglob("*") if path.is_file()}
+    assert written == {f"long{suffix}", f"short{suffix}", f"a{suffix}", f"deep/b{suffix}"}
+    if form not in ("json", "txt"):
+        assert Path(f"made/short{suffix}").read_text() == run(capsys, "--format", form, "short.flac")
+    assert "si4" in Path(f"made/short{suffix}").read_text()
+
+
+def test_alternatives(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [line.split("\t") for line in run(capsys, "--nbest", "3", "short.flac", "middle.wav").splitlines()]
+    assert [(row[0], row[1]) for row in rows if row[1] == "1"] == [("short.flac", "1"), ("middle.wav", "1")]
+    assert [row[3] for row in rows if row[1] == "1"] == ["si4", "er4 er4 san1"]
+    for name in ("short.flac", "middle.wav"):
+        scores = [float(score) for file, _, score, _ in rows if file == name]
+        assert scores == sorted(scores, reverse=True)
+    (page,) = map(json.loads, run(capsys, "--nbest", "3", "--format", "json", "short.flac").splitlines())
+    assert 1 <= len(page["alternatives"]) <= 2
+    assert "si4" not in [one["text"] for one in page["alternatives"]]
+
+
+def test_a_beam_hears_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--decoder", "beam", "--beam", "4", *SAID) == run(capsys, *SAID)
+
+
+def test_hotwords_are_preferred(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two tones at once, the first a little louder: a hotword with the second turns the scale."""
+    write_wave("both.wav", 0.52 * wave("er4") + 0.48 * wave("si4"))
+    Path("words.txt").write_text("si4\t5\n")
+    assert run(capsys, "both.wav") == "both.wav\ter4\n"
+    assert "si4" in run(capsys, "--hotwords", "words.txt", "both.wav")
+
+
+def test_characters(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Choice, "load_hanzi", lambda choice: Speller() if choice.wants_characters else None)
+    assert run(capsys, "--hanzi", "long.wav", "nothing.wav").splitlines() == [
+        "long.wav\tyi1 er4 san1 si4 yi1\t一二三四一",
+        "nothing.wav\t\t",
+    ]
+    page = json.loads(run(capsys, "--hanzi", "--format", "json", "short.flac"))
+    perplexity = pytest.approx(math.exp(-page["score"]), abs=0.01)  # of one character
+    assert page["characters"] == {"text": "四", "score": page["score"], "perplexity": perplexity}
+    assert run(capsys, "--hanzi", "--format", "srt", "long.wav").splitlines()[-1] == "一二三四一"
+    assert 'text = "si4"' in run(capsys, "--hanzi", "--format", "textgrid", "short.flac")
+    ranked = run(capsys, "--hanzi", "--nbest", "2", "short.flac").splitlines()
+    assert ranked[0].endswith("\tsi4\t四")
+
+
+@pytest.mark.slow
+def test_characters_of_the_dictionary(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, syllables, characters = run(capsys, "--hanzi", "short.flac").rstrip("\n").split("\t")
+    assert (file, syllables, len(characters)) == ("short.flac", "si4", 1)
+    assert from_hanzi(characters) == ["si4"]
+
+
+REFUSED = {
+    "several into one": (("--format", "srt", "long.wav", "short.flac"), "several recordings need --out FOLDER"),
+    "alternatives of subtitles": (("--format", "vtt", "--nbest", "2", "long.wav"), "vtt holds one hypothesis"),
+    "into a file": (("--out", "long.wav", "short.flac"), "--out long.wav: is a file"),
+    "into nowhere": (("--out", "no/where", "short.flac"), "the folder no does not exist"),
+    "beam of greedy": (("--decoder", "greedy", "--beam", "3", "long.wav"), "say --decoder beam"),
+    "no model": (("--lm", "no.arpa", "long.wav"), "--lm no.arpa: no such file"),
+    "no format": (("--format", "doc", "long.wav"), "invalid choice: 'doc'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_before_anything_is_heard(folder: Path, name: str) -> None:
+    arguments, sentence = REFUSED[name]
+    with pytest.raises(ConfigError, match=re.escape(sentence)) as caught:
+        transcribe.main(list(arguments))
+    assert len(str(caught.value).splitlines()) == 1
+    assert not Path("made").exists()
+
+
+def test_two_recordings_of_one_name(folder: Path) -> None:
+    speak(Path("other/long.flac"), "yi1")
+    with pytest.raises(ConfigError, match=r"long\.wav and other/long\.flac would be written to the same file"):
+        transcribe.main(["--out", "made", "long.wav", "other/long.flac"])
+
+
+def test_a_folder_without_sound(folder: Path) -> None:
+    with pytest.raises(DataError, match="empty: is a directory without a sound file"):
+        transcribe.main(["empty"])
+
+
+def test_a_damaged_file_is_named_before_anything_is_heard(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cut.wav").write_bytes(Path("long.wav").read_bytes()[:9000])
+    with pytest.raises(DataError, match=r"cut\.wav: truncated"):
+        transcribe.main(["short.flac", "cut.wav"])
+    assert capsys.readouterr().out == ""
