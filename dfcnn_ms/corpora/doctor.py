@@ -20,7 +20,7 @@ from pathlib import Path
 from dfcnn_ms.config import Config
 from dfcnn_ms.corpora.checks import labels, leaks, lengths, lines, sound
 from dfcnn_ms.corpora.findings import ERROR, ROLES, SEVERITIES, Finding, Label, Material, Split, many
-from dfcnn_ms.corpora.manifest import Utterance, _lines, _utterance
+from dfcnn_ms.corpora.manifest import Utterance, numbered_lines, parse_line
 from dfcnn_ms.corpora.sounds import listen
 from dfcnn_ms.errors import ConfigError, DataError
 
@@ -141,9 +141,9 @@ def _read(manifest: Path) -> tuple[list[Utterance], list[str]]:
     """The utterances of a manifest, and what is wrong with its other lines."""
     folder = manifest.absolute().parent
     utterances, complaints = [], []
-    for number, line in _lines(manifest):
+    for number, line in numbered_lines(manifest):
         try:
-            utterances.append(_utterance(line, folder, f"{manifest}:{number}"))
+            utterances.append(parse_line(line, folder, f"{manifest}:{number}"))
         except DataError as error:
             complaints.append(str(error))
     if complaints and not utterances:

@@ -83,9 +83,9 @@ def iter_manifest(path: str | os.PathLike[str]) -> Iterator[Utterance]:
     path = Path(path)
     folder = path.absolute().parent
     seen = _Seen()
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         where = f"{path}:{number}"
-        utterance = _utterance(line, folder, where)
+        utterance = parse_line(line, folder, where)
         if seen.before(utterance.id):
             _check_id(path, utterance.id, number)
         yield utterance
@@ -93,19 +93,21 @@ def iter_manifest(path: str | os.PathLike[str]) -> Iterator[Utterance]:
         raise DataError(f"{path}: the manifest is empty; it needs one JSON object per line")
 
 
-def read_labelled(path: str | os.PathLike[str], labels: str = "pinyin") -> list[Utterance]:
+def read_labelled(path: str | os.PathLike[str], labels: str = "pinyin", *, audio: bool = True) -> list[Utterance]:
     """All utterances of a manifest, their audio there and their labels in the form that the network writes.
 
     Args:
         path: the manifest.
         labels: `pinyin` brings every syllable into its one canonical form, whatever habit the manifest has;
             `as_written` takes the labels as they are, such as characters or words.
+        audio: whether the sound files must be there; packed ones need not.
 
     Raises:
         DataError: as :func:`read_manifest` and :func:`check_audio`, and for a label that is no pinyin.
     """
     utterances = read_manifest(path)
-    check_audio(utterances)
+    if audio:
+        check_audio(utterances)
     if labels == "as_written":
         return utterances
     return [replace(one, pinyin=tuple(parse(" ".join(one.pinyin), where=one.where))) for one in utterances]
@@ -128,7 +130,7 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
         for utterance in utterances:
             if seen.before(utterance.id):
                 file.flush()
-                if any(json.loads(line)["id"] == utterance.id for _, line in _lines(temporary)):
+                if any(json.loads(line)["id"] == utterance.id for _, line in numbered_lines(temporary)):
                     raise DataError(f"{path}: id {utterance.id!r} is used by two utterances; ids must differ")
             file.write(_line(utterance, folder).encode())
         if not seen:
@@ -192,7 +194,7 @@ class _Seen:
 
 def _check_id(path: Path, name: str, line: int) -> None:
     """Reads again what stands above a line whose id seems to have been used there."""
-    for number, text in _lines(path):
+    for number, text in numbered_lines(path):
         if number == line:
             return
         if json.loads(text)["id"] == name:
@@ -220,7 +222,7 @@ def _complaint(utterance: Utterance) -> str:
     return ""
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines with something on them."""
     if path.is_dir():
         raise DataError(f"{path}: is a directory; give a manifest file, such as {path / 'test.jsonl'}")
@@ -244,7 +246,7 @@ def _decode(line: bytes, where: str) -> str:
         raise DataError(f"{where}: not UTF-8 text; save the manifest as UTF-8") from None
 
 
-def _utterance(line: str, folder: Path, where: str) -> Utterance:
+def parse_line(line: str, folder: Path, where: str) -> Utterance:
     try:
         entry = json.loads(line)
     except json.JSONDecodeError as error:
