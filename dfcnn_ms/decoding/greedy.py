@@ -9,23 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dfcnn_ms.decoding.hypothesis import Hypothesis, check_batch, check_peaks
 from dfcnn_ms.text.vocabulary import BLANK_ID
 
 Array = NDArray[Any]
 
+__all__ = ["Greedy", "Hypothesis", "decode_greedy", "decode_greedy_batch"]
+
 
 @dataclass(frozen=True)
-class Hypothesis:
-    """What a decoder believes was said in one utterance.
+class Greedy:
+    """Decodes each utterance of a batch as :func:`decode_greedy` would alone: n-best lists of one.
 
-    `ids`, `steps` and `confidences` have one entry per unit. A step counts outputs of the network, of
-    which each covers several feature frames.
+    Example:
+        >>> scores = np.log([[[0.1, 0.9], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]]])
+        >>> Greedy()(scores, [4])[0][0].ids
+        (1, 1)
     """
 
-    ids: tuple[int, ...]
-    steps: tuple[int, ...]
-    log_prob: float
-    confidences: tuple[float, ...]
+    def __call__(self, log_probs: Array, lengths: Sequence[int] | Array) -> list[list[Hypothesis]]:
+        """One hypothesis for each utterance of `log_probs` (B, U, V); what follows `lengths` (B,) is not looked at."""
+        return [[hypothesis] for hypothesis in decode_greedy_batch(log_probs, lengths)]
 
 
 def decode_greedy(scores: Array, length: int | None = None, blank: int = BLANK_ID) -> Hypothesis:
@@ -60,12 +64,10 @@ def decode_greedy_batch(scores: Array, lengths: Sequence[int] | Array, blank: in
         lengths: steps of each utterance (B,); what follows them is never looked at.
         blank: id of the CTC blank.
     """
-    scores, lengths = np.asarray(scores), np.asarray(lengths)
-    _check(scores, lengths)
-    ids, best = _best_path(scores)  # (B, U) each
-    inside = np.arange(ids.shape[1]) < lengths[:, None]
-    if np.isnan(best[inside]).any():
-        raise ValueError("scores hold NaN; the network has diverged or was fed NaN")
+    scores, lengths = check_batch(scores, lengths)
+    ids, best = _best_path(scores)  # (B, U) each; where a step has NaN, so has the best
+    for peaks, length in zip(best, lengths, strict=True):
+        check_peaks(peaks[:length])
     return [_collapse(ids[b, :n], best[b, :n], blank) for b, n in enumerate(lengths)]
 
 
@@ -88,12 +90,3 @@ def _collapse(ids: Array, best: Array, blank: int) -> Hypothesis:
         log_prob=float(best.sum()),
         confidences=tuple(np.exp(peaks[spoken]).tolist()),
     )
-
-
-def _check(scores: Array, lengths: Array) -> None:
-    if scores.ndim != 3:
-        raise ValueError(f"scores must be (B, U, V); got shape {scores.shape}")
-    if lengths.shape != scores.shape[:1]:
-        raise ValueError(f"lengths must be one per utterance of {len(scores)}; got shape {lengths.shape}")
-    if ((lengths < 0) | (lengths > scores.shape[1])).any():
-        raise ValueError(f"lengths must lie between 0 and {scores.shape[1]}; got {lengths.tolist()}")

@@ -1,0 +1,646 @@
+"""The prefix beam search itself, in machine code; :mod:`dfcnn_ms.decoding.beam` is its front.
+
+A prefix is a node of a trie: the units of its parent and one more. The beam holds the best prefixes of a step, each
+with the probability of all its paths that end in a blank, and of all that end in its last unit: only the former may
+say the same unit again. At each step a prefix stays what it is (a blank, or its last unit goes on) or grows by one
+unit; growing into a prefix that is in the beam already adds to it.
+
+A hotword that is only begun would need its boost to stay in the beam, and a boost that may come to nothing must not
+push others out. So beginnings of hotwords have places of their own, beside those of the beam, and compete for them with
+the boost that they would have so far; everywhere else, a boost counts when its phrase has been said.
+
+Probabilities are plain numbers, not logarithms, relative to the best prefix of the step before; the logarithm of what
+was divided out is kept beside them. A prefix that falls e^-700 below the best one is lost. Language model, length bonus
+and hotwords multiply all paths of a prefix alike, so they are part of its probability; the logarithm of that part is
+the prior of its node.
+
+Importing this module imports numba.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from dfcnn_ms.decoding import trellis
+from dfcnn_ms.decoding.compiled import compiled
+from dfcnn_ms.decoding.ngram import kernels
+from dfcnn_ms.decoding.ngram.kernels import advance, finish
+from dfcnn_ms.decoding.trellis import best_path
+from dfcnn_ms.text.vocabulary import BLANK_ID
+
+Array = NDArray[Any]
+part = njit(nogil=True)
+within = njit(nogil=True, inline="always")
+NONE = -1
+ACOUSTIC, LANGUAGE, WHOLE = 0, 1, 2  # columns of scores
+MAIN, BEGUN, FREE = 0, 1, 2  # entries of sizes
+SHARE = 20  # for so many places in the beam, one more for a begun hotword
+SUMMED = 5  # how many of the best texts, at least, are scored over all their paths
+TINY = 1e-100
+_STIR, _HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)  # spread the bits of a hash
+
+NODE = np.dtype(
+    [
+        ("parent", np.int32),
+        ("unit", np.int32),
+        ("slot", np.int32),  # its place in the beam, if the entry there is of this node
+        ("hotwords", np.int32),  # state of the hotwords
+        ("language", np.int64),  # state of the language model
+        ("language_log_prob", np.float64),
+        ("prior", np.float64),
+        ("growth", np.float64),  # e to its prior less that of its parent
+    ],
+    align=True,
+)
+ENTRY = np.dtype(
+    [
+        ("node", np.int32),
+        ("unit", np.int32),
+        ("child", np.int32),  # slot of a prefix that is one unit longer, or NONE
+        ("sibling", np.int32),  # slot of another child of its parent, or NONE
+        ("blank", np.float64),  # probability of the paths that end in a blank
+        ("spoken", np.float64),  # and of those that end in `unit`
+        ("blank_next", np.float64),  # the same after the next step
+        ("spoken_next", np.float64),
+    ],
+    align=True,
+)
+TOKEN = np.dtype(
+    [
+        ("unit", np.int32),
+        ("hotwords", np.int32),  # state after it from the first state, and what growing by it then adds to the prior
+        ("prior", np.float64),
+        ("growth", np.float64),
+        ("probability", np.float64),
+        ("bound", np.float64),  # what growing by it can multiply a prefix by, at most
+    ],
+    align=True,
+)
+CANDIDATE = np.dtype(
+    [
+        ("node", np.int32),  # NONE: has yet to be found or made
+        ("parent", np.int32),
+        ("unit", np.int32),
+        ("hotwords", np.int32),
+        ("language", np.int64),
+        ("language_log_prob", np.float64),
+        ("prior", np.float64),
+        ("growth", np.float64),
+        ("blank", np.float64),
+        ("spoken", np.float64),
+    ],
+    align=True,
+)
+
+
+class Options(NamedTuple):
+    """What a search is asked for; see :class:`dfcnn_ms.decoding.beam.BeamSearch`."""
+
+    beam: int
+    nbest: int
+    min_log_prob: float
+    lm_weight: float
+    length_bonus: float
+
+
+class Room(NamedTuple):
+    """The memory of one search, with K places in the beam and E for beginnings of hotwords.
+
+    Attributes:
+        nodes: the trie of prefixes (NODE); number 0 is the empty one.
+        table: the hash table of the nodes by parent and unit; 0 is a free place.
+        entries: the beam (K + E of ENTRY).
+        found: candidates for the next beam (K + E + 1 of CANDIDATE), one of them free to be written.
+        whole, lent: their probability, and the same with what is lent to begun hotwords (K + E + 1).
+        heap, begun: numbers of the chosen candidates (K and E), the one with the lowest `whole`, `lent` on top.
+        sizes: how many of `heap` and of `begun` are taken, and the number of the free candidate (3,).
+        tokens: the units of a step that are probable enough, without the blank (TOKEN).
+        present: the probability of each unit (V,) at this step; 0 for those that are not probable enough.
+        taken: the last turn (V,) at which an entry was found to have a child in the beam by each unit.
+    """
+
+    nodes: Array
+    table: Array
+    entries: Array
+    found: Array
+    whole: Array
+    lent: Array
+    heap: Array
+    begun: Array
+    sizes: Array
+    tokens: Array
+    present: Array
+    taken: Array
+
+
+@part
+def _room(steps: int, units: int, beam: int, begun: int, start: int) -> Room:
+    """Room for a search, its beam holding the empty prefix alone."""
+    most = 1 + steps * (beam + begun)
+    places = 1
+    while places < 2 * most:
+        places *= 2
+    room = Room(
+        np.empty(most, NODE),
+        np.zeros(places, np.int32),
+        np.empty(beam + begun, ENTRY),
+        np.empty(beam + begun + 1, CANDIDATE),
+        np.zeros(beam + begun + 1),
+        np.zeros(beam + begun + 1),
+        np.zeros(beam, np.int64),
+        np.zeros(begun, np.int64),
+        np.zeros(3, np.int64),
+        np.empty(units, TOKEN),
+        np.zeros(units),
+        np.zeros(units, np.int64),
+    )
+    root, entry = room.nodes[0], room.entries[0]
+    root.parent, root.unit, root.slot, root.hotwords, root.language = NONE, BLANK_ID, 0, 0, start
+    root.language_log_prob, root.prior, root.growth = 0.0, 0.0, 1.0
+    entry.node, entry.unit, entry.blank, entry.spoken = 0, BLANK_ID, 1.0, 0.0
+    return room
+
+
+@part
+def _list_tokens(room: Room, row: Array, peak: float, trie: Any, options: Options) -> int:
+    """Lists the units of a step (V,) that are probable enough, the best first; says how many."""
+    threshold, plain, count = np.float32(min(peak, options.min_log_prob)), math.exp(options.length_bonus), 0
+    for unit in range(len(row)):
+        if row[unit] >= threshold:
+            probability = math.exp(row[unit] - peak)
+            room.present[unit] = probability
+            if unit != BLANK_ID:
+                token = room.tokens[count]
+                token.unit, token.hotwords, token.probability = unit, trie.first[unit], probability
+                token.prior = options.length_bonus + trie.gained[token.hotwords]
+                token.growth = plain if token.hotwords == 0 else math.exp(token.prior)
+                token.bound = probability * trie.bounds[unit] * plain
+                count += 1
+    _sort(room.tokens, count)
+    return count
+
+
+@part
+def _sort(tokens: Array, count: int) -> None:
+    """Sorts by bound, the highest first (Shell's way: few tokens are the rule, all units the exception)."""
+    gap = 1
+    while gap < count // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for start in range(gap, count):
+            place = start
+            while place >= gap and tokens[place - gap].bound < tokens[place].bound:
+                _swap(tokens, place, place - gap)
+                place -= gap
+        gap //= 3
+
+
+@part
+def _swap(tokens: Array, one: int, other: int) -> None:
+    a, b = tokens[one], tokens[other]
+    a.unit, b.unit = b.unit, a.unit
+    a.hotwords, b.hotwords = b.hotwords, a.hotwords
+    a.prior, b.prior = b.prior, a.prior
+    a.growth, b.growth = b.growth, a.growth
+    a.probability, b.probability = b.probability, a.probability
+    a.bound, b.bound = b.bound, a.bound
+
+
+@part
+def _link(room: Room, count: int) -> None:
+    """Lists the children of each entry that are in the beam too."""
+    entries = room.entries
+    for slot in range(count):
+        entries[slot].child = NONE
+    for slot in range(count):
+        parent = room.nodes[entries[slot].node].parent
+        if parent != NONE:
+            above = room.nodes[parent].slot
+            if above < count and entries[above].node == parent:
+                entries[slot].sibling = entries[above].child
+                entries[above].child = slot
+
+
+@part
+def _stay(room: Room, count: int, lifts: Array) -> None:
+    """Offers what the prefixes of the beam become that stay, or that another of the beam grows into."""
+    for slot in range(count):
+        entry = room.entries[slot]
+        entry.blank_next = _total(entry) * room.present[BLANK_ID]
+        entry.spoken_next = entry.spoken * room.present[entry.unit]
+    for slot in range(count):
+        entry = room.entries[slot]
+        child = entry.child
+        while child != NONE:
+            longer = room.entries[child]
+            growth = room.present[longer.unit] * room.nodes[longer.node].growth
+            longer.spoken_next += _ready(entry, longer.unit) * growth
+            child = longer.sibling
+    for slot in range(count):
+        entry, candidate = room.entries[slot], room.found[room.sizes[FREE]]
+        candidate.node, candidate.unit = entry.node, entry.unit
+        candidate.blank, candidate.spoken = entry.blank_next, entry.spoken_next
+        lift = lifts[room.nodes[entry.node].hotwords]
+        _offer(room.found, room.whole, room.lent, room.heap, room.begun, room.sizes, lift)
+
+
+@within
+def _ready(entry: Any, unit: int) -> float:
+    """The probability of the paths of an entry that may go on with a new `unit`."""
+    return entry.blank if unit == entry.unit else entry.blank + entry.spoken
+
+
+@within
+def _total(entry: Any) -> float:
+    """The probability of all paths of an entry."""
+    return entry.blank + entry.spoken
+
+
+@within
+def _offer(found: Array, whole: Array, lent: Array, heap: Array, begun: Array, sizes: Array, lift: float) -> None:
+    """Chooses the free candidate of a :class:`Room`, or does not; who loses its place by it is free from now on.
+
+    The arrays are handed over one by one, because a whole room costs more than the rest of the work.
+
+    Args:
+        lift: what being begun hotwords multiplies its probability by, for the places that are kept for them.
+    """
+    number = sizes[FREE]
+    whole[number] = found[number].blank + found[number].spoken
+    lent[number] = whole[number] * lift if lift > 1.0 else 0.0
+    if whole[number] > 0.0:
+        number = _enter(heap, whole, sizes, MAIN, number)
+        if number != NONE and lent[number] > 0.0:
+            number = _enter(begun, lent, sizes, BEGUN, number)
+        sizes[FREE] = sizes[MAIN] + sizes[BEGUN] if number == NONE else number
+
+
+@within
+def _enter(heap: Array, keys: Array, sizes: Array, which: int, number: int) -> int:
+    """Puts a number among the chosen; gives the one that has to leave, which may be the same, or NONE.
+
+    They become a heap when there is no more room.
+    """
+    size = sizes[which]
+    if size < len(heap):
+        heap[size], sizes[which] = number, size + 1
+        if size + 1 == len(heap):
+            for place in range(len(heap) // 2 - 1, -1, -1):
+                _sink(heap, keys, place)
+        return NONE
+    if size == 0 or keys[number] <= keys[heap[0]]:
+        return number
+    leaving, heap[0] = heap[0], number
+    _sink(heap, keys, 0)
+    return leaving
+
+
+@part
+def _sink(heap: Array, keys: Array, place: int) -> None:
+    """Lets one number of a heap, the lowest key on top, sink to where it belongs."""
+    number = heap[place]
+    while 2 * place + 1 < len(heap):
+        below = 2 * place + 1
+        if below + 1 < len(heap) and keys[heap[below + 1]] < keys[heap[below]]:
+            below += 1
+        if keys[number] <= keys[heap[below]]:
+            break
+        heap[place] = heap[below]
+        place = below
+    heap[place] = number
+
+
+@part
+def _take_turn(room: Room, entry: Any, turn: int) -> None:
+    """Marks the units by which an entry grows into others of the beam; :func:`_stay` has seen to these."""
+    child = entry.child
+    while child != NONE:
+        room.taken[room.entries[child].unit] = turn
+        child = room.entries[child].sibling
+
+
+@within
+def _least(heap: Array, keys: Array, size: int) -> float:
+    """What has to be exceeded to come into a heap."""
+    if size < len(heap):
+        return 0.0
+    return keys[heap[0]] if size > 0 else math.inf
+
+
+@part
+def _grow(room: Room, count: int, many: int, turn: int, trie: Any, language: Any, options: Options) -> None:
+    """Grows each entry by each token, and offers the result where it may be chosen.
+
+    What a token can multiply by at most is known: language model and hotwords are asked for little that fails.
+    """
+    whole, lent = _least(room.heap, room.whole, room.sizes[MAIN]), _least(room.begun, room.lent, room.sizes[BEGUN])
+    lifts = trie.lift
+    for slot in range(count):
+        entry = room.entries[slot]
+        node, total = room.nodes[entry.node], _total(entry)
+        if total * room.tokens[0].bound <= min(whole, lent):
+            continue
+        _take_turn(room, entry, turn + slot)
+        for index in range(many):
+            token = room.tokens[index]
+            if total * token.bound <= min(whole, lent):
+                break
+            if room.taken[token.unit] == turn + slot:
+                continue
+            probability = _ready(entry, token.unit) * token.probability
+            hotwords, prior, growth = token.hotwords, token.prior, token.growth
+            if node.hotwords != 0:
+                hotwords = _follow(trie, node.hotwords, token.unit)
+                prior = options.length_bonus + trie.gained[hotwords]
+                growth = math.exp(prior)
+            lift = lifts[hotwords]
+            if probability * growth <= whole and (lift == 1.0 or probability * growth * lift <= lent):
+                continue
+            log_prob, state = 0.0, np.int64(0)
+            if language is not None:
+                log_prob, state = advance(language, node.language, token.unit)
+                prior += options.lm_weight * log_prob
+                growth = math.exp(prior)
+                if probability * growth <= whole and (lift == 1.0 or probability * growth * lift <= lent):
+                    continue
+            candidate = room.found[room.sizes[FREE]]
+            candidate.node, candidate.parent, candidate.unit = NONE, entry.node, token.unit
+            candidate.hotwords, candidate.language, candidate.language_log_prob = hotwords, state, log_prob
+            candidate.prior, candidate.growth = prior, growth
+            candidate.blank, candidate.spoken = 0.0, probability * growth
+            _offer(room.found, room.whole, room.lent, room.heap, room.begun, room.sizes, lift)
+            whole = _least(room.heap, room.whole, room.sizes[MAIN])
+            lent = _least(room.begun, room.lent, room.sizes[BEGUN])
+
+
+@part
+def _follow(trie: Any, state: int, unit: int) -> int:
+    """The state of the hotwords after one more unit: the longest end of what was said that begins a phrase."""
+    while state != 0:
+        for edge in range(trie.edges[state], trie.edges[state + 1]):
+            if trie.units[edge] == unit:
+                return trie.targets[edge]
+        state = trie.fail[state]
+    return trie.first[unit]
+
+
+@part
+def _keep(room: Room, made: int) -> tuple[int, int, float]:
+    """Makes the chosen candidates the beam: how many there are, how many nodes by now, and how probable the best is."""
+    best, count = 0.0, room.sizes[MAIN] + room.sizes[BEGUN]
+    for slot in range(count):
+        chosen = room.heap[slot] if slot < room.sizes[MAIN] else room.begun[slot - room.sizes[MAIN]]
+        candidate, entry = room.found[chosen], room.entries[slot]
+        number = candidate.node
+        if number == NONE:
+            number = _node(room, made, candidate)
+            made = max(made, number + 1)
+        room.nodes[number].slot = slot
+        entry.node, entry.unit = number, candidate.unit
+        entry.blank, entry.spoken = candidate.blank, candidate.spoken
+        best = max(best, _total(entry))
+    room.sizes[:] = 0
+    return count, made, best
+
+
+@part
+def _node(room: Room, made: int, candidate: Any) -> int:
+    """The number of the node of a candidate: one there is, left by the beam or not, or `made`, which is written now."""
+    parent, unit, last = candidate.parent, candidate.unit, len(room.table) - 1
+    place = np.int64((np.uint64(parent) * _STIR + np.uint64(unit)) * _STIR >> _HIGH) & last
+    while room.table[place] != 0:
+        number = room.table[place]
+        if room.nodes[number].parent == parent and room.nodes[number].unit == unit:
+            return number
+        place = (place + 1) & last
+    room.table[place] = made
+    node, above = room.nodes[made], room.nodes[parent]
+    node.parent, node.unit, node.hotwords, node.language = parent, unit, candidate.hotwords, candidate.language
+    node.language_log_prob = above.language_log_prob + candidate.language_log_prob
+    node.prior, node.growth = above.prior + candidate.prior, candidate.growth
+    return made
+
+
+@part
+def _search(room: Room, log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
+    """Goes through the steps (U, V); says how many entries there are, and the logarithm of what was divided out."""
+    count, made, offset = 1, 1, 0.0
+    for step in range(len(log_probs)):
+        many = _list_tokens(room, log_probs[step], peaks[step], trie, options)
+        offset += peaks[step]
+        if many == 0:
+            _fall_silent(room, count)
+        else:
+            _link(room, count)
+            _stay(room, count, trie.lift)
+            _grow(room, count, many, 1 + step * len(room.entries), trie, language, options)
+            count, made, best = _keep(room, made)
+            offset += math.log(best)
+            _divide(room, count, best)
+        _forget(room, many)
+    return count, offset
+
+
+@part
+def _fall_silent(room: Room, count: int) -> None:
+    """A step at which only the blank is probable enough: its probability, over the highest of the step, is one."""
+    for slot in range(count):
+        room.entries[slot].blank += room.entries[slot].spoken
+        room.entries[slot].spoken = 0.0
+
+
+@part
+def _divide(room: Room, count: int, best: float) -> None:
+    """Makes the probabilities of the beam relative to the best one."""
+    for slot in range(count):
+        room.entries[slot].blank /= best
+        room.entries[slot].spoken /= best
+
+
+@part
+def _forget(room: Room, many: int) -> None:
+    """Makes `present` all zeros again."""
+    room.present[BLANK_ID] = 0.0
+    for index in range(many):
+        room.present[room.tokens[index].unit] = 0.0
+
+
+@part
+def _final(room: Room, count: int, offset: float, language: Any, options: Options) -> Array:
+    """Acoustic, language model and whole scores (R, 3) of the beam.
+
+    The language model says how well the sentence ends.
+    """
+    scores = np.empty((count, 3))
+    for slot in range(count):
+        node = room.nodes[room.entries[slot].node]
+        reached, end = math.log(_total(room.entries[slot])) + offset, 0.0
+        if language is not None:
+            end = finish(language, node.language)
+        scores[slot, ACOUSTIC] = reached - node.prior
+        scores[slot, LANGUAGE] = node.language_log_prob + end
+        scores[slot, WHOLE] = reached + options.lm_weight * end
+    return scores
+
+
+@part
+def _order(scores: Array, count: int) -> Array:
+    """The rows of the highest whole scores (count,), the best first; of equal ones, the first."""
+    order, chosen = np.zeros(count, np.int64), np.zeros(len(scores), np.bool_)
+    for rank in range(count):
+        best = NONE
+        for row in range(len(scores)):
+            if not chosen[row] and (best == NONE or scores[row, WHOLE] > scores[best, WHOLE]):
+                best = row
+        order[rank], chosen[best] = best, True
+    return order
+
+
+@part
+def _texts(room: Room, slots: Array) -> tuple[Array, Array]:
+    """The units of some prefixes of the beam (R, longest), and how many each has (R,)."""
+    lengths, longest = np.zeros(len(slots), np.int64), 0
+    for rank in range(len(slots)):
+        number = room.entries[slots[rank]].node
+        while number != 0:
+            lengths[rank], number = lengths[rank] + 1, room.nodes[number].parent
+        longest = max(longest, lengths[rank])
+    ids = np.zeros((len(slots), longest), np.int64)
+    for rank in range(len(slots)):
+        number = room.entries[slots[rank]].node
+        for place in range(lengths[rank] - 1, -1, -1):
+            ids[rank, place] = room.nodes[number].unit
+            number = room.nodes[number].parent
+    return ids, lengths
+
+
+@part
+def _columns(ids: Array, lengths: Array, units: int) -> tuple[Array, Array, int]:
+    """The units (D,) that texts have, the blank first, the place of each unit (V,) among them, and D."""
+    column, found, count = np.zeros(units, np.int64), np.zeros(units, np.int64), 1
+    for text in range(len(ids)):
+        for place in range(lengths[text]):
+            unit = ids[text, place]
+            if column[unit] == 0:
+                column[unit], found[count] = count, unit
+                count += 1
+    return found, column, count
+
+
+@part
+def _probabilities(log_probs: Array, peaks: Array, units: Array, count: int) -> Array:
+    """Those of some units (U, D), over the highest of their step."""
+    table = np.empty((len(log_probs), count))
+    for step in range(len(log_probs)):
+        for index in range(count):
+            table[step, index] = math.exp(log_probs[step, units[index]] - peaks[step])
+    return table
+
+
+@part
+def _summed(table: Array, ids: Array, length: int, column: Array) -> float:
+    """Log-probability of a text, all its paths together, by the forward algorithm.
+
+    Args:
+        table: probabilities (U, D), the blank's first.
+        ids: the text, perhaps with padding after it.
+        length: how many units the text has.
+        column: where those of each unit are (V,).
+    """
+    # spoken[i] ends in unit i - 1, and blank[i] follows it; before the first step all is in blank[0]
+    offset, blank, spoken, skip = 0.0, np.zeros(length + 1), np.zeros(length + 1), np.zeros(length + 1)
+    blank[0] = 1.0
+    for place in range(2, length + 1):
+        skip[place] = 1.0 if ids[place - 1] != ids[place - 2] else 0.0
+    for step in range(len(table)):
+        total = 0.0
+        for place in range(length, 0, -1):
+            here, before = spoken[place], blank[place - 1] + skip[place] * spoken[place - 1]
+            blank[place] = (blank[place] + here) * table[step, 0]
+            spoken[place] = (here + before) * table[step, column[ids[place - 1]]]
+            total += blank[place] + spoken[place]
+        blank[0] *= table[step, 0]
+        total += blank[0]
+        if total == 0.0:
+            return -math.inf
+        if total < TINY:
+            offset += math.log(total)
+            for place in range(length + 1):
+                blank[place] /= total
+                spoken[place] /= total
+    return offset + math.log(blank[length] + spoken[length])
+
+
+@part
+def _sum_up(ids: Array, lengths: Array, scores: Array, log_probs: Array, peaks: Array) -> None:
+    """Replaces the acoustic part of scores (R, 3), a sum over the paths that the beam kept, by that over all."""
+    units, column, count = _columns(ids, lengths, log_probs.shape[1])
+    table, level = _probabilities(log_probs, peaks, units, count), 0.0
+    for peak in peaks:
+        level += peak
+    for text in range(len(ids)):
+        log_prob = level + _summed(table, ids[text], int(lengths[text]), column)
+        if log_prob > -math.inf:
+            scores[text, WHOLE] += log_prob - scores[text, ACOUSTIC]
+            scores[text, ACOUSTIC] = log_prob
+
+
+@part
+def _place(log_probs: Array, ids: Array, steps: Array, confidences: Array) -> None:
+    """Writes where each unit of a text begins on its most probable path, and its highest probability there (L,)."""
+    path = best_path(log_probs, ids)  # (U,): state 2i + 1 is unit i
+    for step in range(len(path) - 1, -1, -1):
+        if path[step] % 2:
+            unit = path[step] // 2
+            steps[unit] = step
+            confidences[unit] = max(confidences[unit], math.exp(log_probs[step, ids[unit]]))
+
+
+@part
+def _decode(log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
+    start = 0 if language is None else language.start
+    begun = 0 if len(trie.units) == 0 else 1 + options.beam // SHARE
+    room = _room(len(log_probs), log_probs.shape[1], options.beam, begun, start)
+    count, offset = _search(room, log_probs, peaks, trie, language, options)
+    searched = _final(room, count, offset, language, options)
+    slots = _order(searched, min(count, max(options.nbest, SUMMED)))
+    ids, lengths = _texts(room, slots)
+    scores = searched[slots]
+    _sum_up(ids, lengths, scores, log_probs, peaks)
+    order = _order(scores, min(count, options.nbest))
+    ids, lengths, scores = ids[order], lengths[order], scores[order]
+    steps, confidences = np.zeros(ids.shape, np.int64), np.zeros(ids.shape)
+    for rank in range(len(order)):
+        length = lengths[rank]
+        if length > 0:
+            _place(log_probs, ids[rank, :length], steps[rank, :length], confidences[rank, :length])
+    return scores, lengths, ids, steps, confidences
+
+
+@lru_cache(maxsize=1)
+def searcher() -> Any:
+    """The search of one utterance, compiled at its first call or found on disk.
+
+    numba renews what it keeps when the file of a function changes, not when a function of another file does. It also
+    tells apart what functions close over; so this one closes over what the other files hold.
+
+    The search takes log-probabilities (U, V) float32 in C order, the highest of each step (U,) float64, a
+    :class:`~dfcnn_ms.decoding.hotwords.HotwordTrie`, a `LanguageScorer` or None, and :class:`Options`. It gives the
+    n-best list (R texts, the best first): acoustic, language model and whole scores (R, 3), lengths (R,), and of
+    each unit (R, longest) the id, where it begins and its confidence.
+    """
+    others = tuple(hashlib.sha256(Path(str(room.__file__)).read_bytes()).hexdigest() for room in (kernels, trellis))
+
+    def search(log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
+        _ = others
+        return _decode(log_probs, peaks, trie, language, options)
+
+    return compiled(search)
