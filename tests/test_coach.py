@@ -260,3 +260,8 @@ def test_the_table_has_a_row_for_each_rule_and_no_broken_cell() -> None:
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == NAMES
     assert {row.count("|") for row in (header, line, *rows)} == {6}
     assert "| rate x 0.5 |" in rules_table() and "| ends training |" in rules_table()
+
+
+def test_the_page_about_training_shows_the_rules() -> None:
+    page = Path(__file__).parent.parent / "docs" / "training.md"
+    assert rules_table().strip() in page.read_text(encoding="utf-8")

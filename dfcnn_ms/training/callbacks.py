@@ -39,18 +39,14 @@ class Bookkeeper(Callback):
         optimizer: whose rate is noted.
         source: the batches of training.
         infeasible: utterances of an epoch that contribute nothing.
-        sink: whether the whole epoch is one step of the device.
     """
 
-    def __init__(
-        self, history: History, optimizer: nn.Optimizer, source: BatchSource, infeasible: int, *, sink: bool
-    ) -> None:
+    def __init__(self, history: History, optimizer: nn.Optimizer, source: BatchSource, infeasible: int) -> None:
         super().__init__()
         self.history = history
         self.optimizer = optimizer
         self.source = source
         self.infeasible = infeasible
-        self.sink = sink
         labels = source.corpus.labels
         self.syllables = sum(map(len, labels)) / len(labels)
         self.label_entropy = entropy(labels)
@@ -70,7 +66,9 @@ class Bookkeeper(Callback):
         """Keeps the figures of the step."""
         loss, norm, applied, _ = run_context.original_args().net_outputs
         outputs = StepOutputs(float(loss.asnumpy()), float(norm.asnumpy()), bool(applied.asnumpy()))
-        self.history.advance(len(self.source) if self.sink else 1, outputs)
+        # On devices that have it, sink mode does a whole epoch between two calls.
+        sunk = bool(run_context.original_args().dataset_sink_mode)
+        self.history.advance(len(self.source) if sunk else 1, outputs)
         if outputs.applied and np.isfinite(outputs.loss):
             self.history.add(steps=1, loss=outputs.loss, norm=outputs.norm)
         else:

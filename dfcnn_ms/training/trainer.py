@@ -174,7 +174,7 @@ def callbacks(
 
     lost = count_infeasible(network, material.train.corpus, str(config.data.train))
     chosen: list[Callback] = [
-        Bookkeeper(history, step.optimizer, material.train, lost, sink=settings.sink),
+        Bookkeeper(history, step.optimizer, material.train, lost),
         StopOnNan(history, material.train, 0 if step.scaler is None else TOLERATED_OVERFLOWS),
         Evaluate(history, measured),
     ]

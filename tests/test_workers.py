@@ -1,0 +1,176 @@
+"""Several processes that train together: their shares, their sums, and that they learn what one alone would learn."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfcnn_ms.audio.features import LogMel
+from dfcnn_ms.audio.frontend import Frontend
+from dfcnn_ms.corpora.manifest import read_manifest
+from dfcnn_ms.corpora.synth import prepare
+from dfcnn_ms.text.vocabulary import Vocabulary
+from dfcnn_ms.training import checkpoint
+from dfcnn_ms.training.batches import FILLER, BatchSource, open_corpus, plan_batches
+from dfcnn_ms.training.workers import Workers, expected
+
+UTTERANCES = 45  # no multiple of a batch: the last one has fillers
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(folder, "digits", train=UTTERANCES, dev=7, test=2, workers=1, progress=False)
+    return folder
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_shares_are_the_rows_of_the_whole_batch_and_nobody_has_the_same(corpus, workers):
+    utterances = read_manifest(corpus / "train.jsonl")
+    vocabulary = Vocabulary.build(one.pinyin for one in utterances)
+    labels = [vocabulary.encode(one.pinyin) for one in utterances]
+    opened = open_corpus(utterances, labels, Frontend(LogMel(n_mels=20)))
+    frames = [opened.frames(index) for index in range(len(opened))]
+    whole = BatchSource(opened, plan_batches(frames, 2 * workers, 2, shuffle=True, seed=1))
+    shares = [whole.share(rank, workers) for rank in range(workers)]
+    seen = 0
+    for batch in whole.plan(3):
+        arrays = whole.arrays(batch, 3)
+        parts = [share.arrays(batch, 3) for share in shares]
+        for rank, part in enumerate(parts):
+            for all_rows, rows in zip(arrays, part, strict=True):
+                np.testing.assert_array_equal(rows, all_rows[rank::workers])
+            seen += int((part[3] != FILLER).sum())
+    assert seen == len(utterances)
+    assert len({len(share) for share in shares}) == 1
+
+
+def test_the_environment_says_who_we_are(monkeypatch):
+    for name in ("MS_ROLE", "RANK_ID", "RANK_SIZE", "RANK_TABLE_FILE", "MS_WORKER_NUM", "MS_NODE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert expected() == Workers(0, 1)
+    monkeypatch.setenv("MS_ROLE", "MS_WORKER")
+    monkeypatch.setenv("MS_WORKER_NUM", "8")
+    monkeypatch.setenv("RANK_ID", "5")
+    assert expected() == Workers(5, 8) and not expected().is_first
+    monkeypatch.setenv("MS_ROLE", "MS_SCHED")
+    monkeypatch.delenv("RANK_ID")
+    assert expected().count == 1
+
+
+def test_alone_sums_are_what_was_given():
+    assert Workers().sum([3, 0.25]) == [3, 0.25]
+
+
+# The real thing: processes started by MindSpore's own msrun.
+
+# Rounding now and then lets a ReLU or a max-pool decide otherwise, and gradients jump there: with short steps that stays
+# far below the tolerance, and a wrong gradient does not (local batch norms: see docs/training.md).
+SETTINGS = [
+    "model.hidden=[8]", "model.dropout=0", "augment.features=[]", "train.buckets=2", "train.epochs=3",
+    "train.optimizer=sgd", "train.rate=0.0001", "train.batch_norm=synchronised", "train.coach=off",
+]  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def command(corpus: Path, folder: Path, run: str, workers: int, *more: str) -> list[str]:
+    splits = [f"data.{split}={corpus / split}.jsonl" for split in ("train", "dev", "test")]
+    outputs = ["--device_target", "CPU", "--ckpt", str(folder / f"{run}.ckpt")]
+    training = ["python", "-m", "dfcnn_ms.train", *outputs]
+    begin = ["--summary-base-dir", str(folder), "--run", run, *splits, *SETTINGS]
+    training += list(more) if more and more[0] == "--resume" else [*begin, *more]
+    if workers == 1:
+        return [sys.executable, *training[1:]]
+    msrun = [str(Path(sys.executable).with_name("msrun")), f"--worker_num={workers}", f"--local_worker_num={workers}"]
+    return [*msrun, f"--master_port={free_port()}", f"--log_dir={folder / 'log'}", "--join=True", *training]
+
+
+def environment() -> dict[str, str]:
+    """Msrun starts the ``python`` that is first on the path."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "GLOG_v": "3"}
+
+
+def train(corpus: Path, folder: Path, run: str, workers: int, *more: str) -> str:
+    done = subprocess.run(
+        command(corpus, folder, run, workers, *more), env=environment(), capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+def parameters(folder: Path, run: str) -> dict[str, np.ndarray]:
+    stored = checkpoint.load(folder / run / "checkpoints" / "last.ckpt").parameters
+    return {name: value.asnumpy().astype(np.float64) for name, value in stored.items()}
+
+
+def metrics(folder: Path, run: str) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_two_workers_with_half_the_batch_learn_what_one_learns_with_all_of_it(corpus, tmp_path):
+    train(corpus, tmp_path, "one", 1, "train.batch_size=6")
+    said = train(corpus, tmp_path, "two", 2, "train.batch_size=3")
+    assert metrics(tmp_path, "one")[-1]["step"] >= 20
+    one, two = parameters(tmp_path, "one"), parameters(tmp_path, "two")
+    assert one.keys() == two.keys()
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
+    for alone, together in zip(metrics(tmp_path, "one"), metrics(tmp_path, "two"), strict=True):
+        assert together["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
+        for figure in ("dev_syllable_error_rate", "dev_deletions", "dev_insertions", "blank_fraction"):
+            assert together[figure] == pytest.approx(alone[figure], abs=1e-6), figure
+        assert together["entropy"] == pytest.approx(alone["entropy"], rel=1e-3)
+    assert "2 workers on CPU" in said
+    assert len(re.findall(r"^epoch 1/3", (tmp_path / "log" / "worker_0.log").read_text(), re.MULTILINE)) == 1
+    assert "epoch 1/3" not in (tmp_path / "log" / "worker_1.log").read_text()  # only the first one talks
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "one", "one.ckpt", "two", "two.ckpt"]
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_ends_the_job_and_the_run_can_go_on(corpus, tmp_path):
+    job = subprocess.Popen(
+        command(corpus, tmp_path, "run", 2, "train.batch_size=3", "train.epochs=300"),
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    state = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    end = time.monotonic() + 240
+    while not state.exists():
+        assert job.poll() is None and time.monotonic() < end
+        time.sleep(0.1)
+    os.kill(worker(tmp_path, 1), signal.SIGKILL)
+    died = time.monotonic()
+    said, _ = job.communicate(timeout=120)
+    assert job.returncode != 0
+    assert time.monotonic() - died < 60
+    assert "rank" in said.lower() or "worker" in said.lower()
+    assert checkpoint.load(state).meta.training["workers"] == 2
+
+
+def worker(folder: Path, rank: int) -> int:
+    """The process of a rank, found by its environment."""
+    for entry in Path("/proc").iterdir():
+        try:
+            variables = (entry / "environ").read_bytes().split(b"\0")
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        mine = str(folder / "run.ckpt").encode() in arguments and b"dfcnn_ms.train" in arguments
+        if mine and f"RANK_ID={rank}".encode() in variables and b"MS_ROLE=MS_WORKER" in variables:
+            return int(entry.name)
+    raise AssertionError(f"no process of rank {rank}")
