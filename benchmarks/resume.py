@@ -1,9 +1,9 @@
 """Kills a training run again and again and shows that it ends as if nothing had happened.
 
-Command: ``python benchmarks/resume.py`` (about ten minutes on two cores; ``--kills 5`` is shorter). One run goes through
-undisturbed. Another one is killed with SIGKILL at random moments, every third time while a checkpoint is being written,
-and goes on with ``--resume`` each time. In the end both must have the same weights, optimiser moments and averages to
-the last bit, and the same ``metrics.jsonl``.
+Command: ``python benchmarks/resume.py`` (about ten minutes on two cores; ``--kills 5`` is shorter). One run goes
+through undisturbed. Another one is killed with SIGKILL at random moments, every third time while a checkpoint is being
+written, and goes on with ``--resume`` each time. In the end both must have the same weights, optimiser moments and
+averages to the last bit, and the same ``metrics.jsonl``.
 """
 
 from __future__ import annotations

@@ -78,8 +78,14 @@ class DataConfig(Section):
         train, dev, test: manifests (JSONL); relative to the folder the command runs in.
         labels: ``pinyin`` (any corpus's habits, brought into one form) or ``as_written`` (characters, words).
         recipe: how to make them when they are missing: the corpus and its options.
+        mix: more training manifests and their weights; ``train`` has weight 1, and an epoch has as many utterances
+            as all of them together.
+        balance: ``class`` lets utterances with rare syllables come more often, ``length`` lets short and long
+            ones (the buckets of ``train.buckets``) come equally often; ``none``: each comes once.
         max_seconds: longer training sentences are refused before training starts.
         cache: keep computed features on disk beside the training manifest.
+        packed: read the packs beside the manifests (see ``dfcnn_ms.pack``) and not the sound files.
+        workers: processes that make the batches; 0: a thread of this one, which is best on two cores.
     """
 
     train: Path
@@ -88,7 +94,11 @@ class DataConfig(Section):
     labels: Literal["pinyin", "as_written"] = "pinyin"
     recipe: dict[str, Any] | None = None
     max_seconds: float = Field(default=30.0, gt=0)
+    mix: dict[Path, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    balance: Literal["none", "class", "length"] = "none"
     cache: bool = False
+    packed: bool = False
+    workers: int = Field(default=0, ge=0)
 
 
 class AugmentConfig(Section):

@@ -31,7 +31,7 @@ class DeviceError(DfcnnError):
     """A device or a package that this machine does not have."""
 
 
-class Interrupted(DfcnnError):
+class Interrupted(DfcnnError):  # noqa: N818 (not an error)
     """Work that was stopped on request; says what was saved and how to go on."""
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from dfcnn_ms import cli
+from dfcnn_ms.audio.frontend import Frontend
+from dfcnn_ms.config import DEFAULT_CONFIG, load_config
 from dfcnn_ms.corpora.options import Option
 from dfcnn_ms.corpora.recipes import RECIPES, Recipe, prepare
 
@@ -16,7 +19,19 @@ def main(argv: list[str] | None = None) -> None:
     """Prepares the corpus that the arguments name, and says what was made."""
     options = vars(parser().parse_args(argv))
     out = options.pop("out") or options["root"]
-    prepare({name: value for name, value in options.items() if value is not None}, out)
+    what, page = options.pop("pack"), options.pop("config")
+    manifests = prepare({name: value for name, value in options.items() if value is not None}, out)
+    if what:
+        pack(manifests.values(), what, page)
+
+
+def pack(manifests: Iterable[Path], what: str, page: str) -> None:
+    """Packs the sound, or the features of a page, of each manifest into a folder beside it."""
+    from dfcnn_ms.training.pack import write_pack
+
+    config = load_config(page)
+    for manifest in manifests:
+        print(f"packed: {write_pack(manifest, what, Frontend(config.features, config.cmvn))}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,6 +69,8 @@ def _add_options(page: argparse.ArgumentParser, recipe: Recipe) -> None:
     keeps = "download" in recipe.options
     default = " (default: the folder given as --root)" if keeps else ""
     page.add_argument("--out", type=Path, metavar="PATH", required=not keeps, help=f"folder for the manifests{default}")
+    page.add_argument("--pack", choices=("audio", "features"), help="also pack it for training with data.packed=true")
+    page.add_argument("--config", default=DEFAULT_CONFIG, help=f"--pack: whose features (default: {DEFAULT_CONFIG})")
 
 
 def _add_option(page: argparse.ArgumentParser, name: str, option: Option) -> None:

@@ -21,10 +21,12 @@ from dfcnn_ms.audio.augment import (
     add_noise_at_snr,
     coloured_noise,
     convolve,
+    mu_law,
+    recorded_response,
     room_response,
 )
 from dfcnn_ms.audio.wave import SAMPLE_RATE, write_wave
-from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.errors import ConfigError, DataError
 
 REGISTERED = {**WAVE_AUGMENTATIONS, **FEATURE_AUGMENTATIONS}
 by_name = pytest.mark.parametrize("name", REGISTERED)
@@ -168,6 +170,41 @@ def test_recorded_noise_is_used_from_a_random_place(tmp_path):
     assert len(starts) > 5
 
 
+def test_noise_of_a_folder_comes_from_all_its_files_at_any_depth(tmp_path):
+    recordings = {}
+    for name in ("a.wav", "deep/er/b.flac", "c.wav"):
+        recordings[name] = rng(len(recordings)).uniform(-0.5, 0.5, 4000).astype(np.float32)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_wave(tmp_path / name, recordings[name])
+    (tmp_path / "notes.txt").write_text("no sound")
+    augment = AddNoise(snr_db=(3.0, 3.0), colours=(), recordings=(str(tmp_path),))
+    wave, heard = tone(440, 0.0625), set()
+    for seed in range(20):
+        added = augment(wave, rng(seed)) - wave
+        assert power_db(wave) - power_db(added) == pytest.approx(3, abs=0.1)
+        for name, recording in recordings.items():  # the file whose some 1,000 samples in a row were added
+            twice = np.concatenate([recording, recording[:999]])
+            match = np.abs(np.correlate(twice, added, "valid"))
+            best = twice[match.argmax() : match.argmax() + 1000]
+            heard |= {name} if abs(np.corrcoef(best, added)[0, 1]) > 0.99 else set()
+    assert heard == set(recordings)
+
+
+def test_noise_of_long_files_is_not_kept_in_memory(tmp_path):
+    write_wave(tmp_path / "long.wav", rng().uniform(-0.5, 0.5, 400_000).astype(np.float32))
+    augment = AddNoise(colours=(), recordings=(str(tmp_path),))
+    for seed in range(3):
+        augment(tone(440), rng(seed))
+    assert len(pickle.dumps(augment)) < 2000
+
+
+@pytest.mark.parametrize("kind", [AddNoise, Room])
+def test_missing_recordings_are_told_before_training_and_not_when_a_page_is_read(kind, tmp_path):
+    augment = kind(recordings=(str(tmp_path / "nowhere"),))
+    with pytest.raises(DataError, match="nowhere: no sound file is there"):
+        augment.check()
+
+
 @pytest.mark.parametrize(("colour", "db_per_octave"), [("white", 0.0), ("pink", -3.01), ("brown", -6.02)])
 def test_coloured_noise_has_the_slope_of_its_name(colour, db_per_octave):
     noise = coloured_noise(rng(), 2**18, colour)
@@ -216,6 +253,40 @@ def test_room_keeps_length_and_about_the_loudness_and_nothing_sounds_before_its_
     assert len(heard) == len(wave)
     assert np.abs(heard[:4000]).max() < 1e-4
     assert power_db(heard) == pytest.approx(power_db(wave), abs=1.5)
+
+
+def test_a_recorded_room_begins_at_its_direct_sound_without_offset_and_keeps_the_loudness(tmp_path):
+    response = np.zeros(3000, np.float32)
+    response[200], response[1000] = 0.5, 0.25
+    write_wave(tmp_path / "hall.wav", response + 0.01)
+    heard = recorded_response(tmp_path / "hall.wav")
+    assert heard.argmax() == 0 and heard[800] / heard[0] == pytest.approx(0.5, abs=0.01)
+    assert np.sum(np.square(heard)) == pytest.approx(1, rel=1e-5)
+    wave = rng().standard_normal(16_000).astype(np.float32)
+    in_it = Room(recordings=(str(tmp_path),))(wave, rng())
+    echo = np.zeros(16_000)
+    echo[800:] = wave[:-800]
+    np.testing.assert_allclose(in_it, (wave + 0.5 * echo) * heard[0], atol=0.1)
+
+
+def test_a_silent_response_is_refused(tmp_path):
+    write_wave(tmp_path / "nothing.wav", np.zeros(100, np.float32))
+    with pytest.raises(DataError, match="no response of a room"):
+        recorded_response(tmp_path / "nothing.wav")
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_mu_law_has_so_many_levels_and_the_error_that_the_formula_allows(bits):
+    loud = np.geomspace(1e-6, 0.7, 10_000)
+    wave = np.concatenate([-loud, loud]).astype(np.float32)
+    rounded = mu_law(wave, bits)
+    assert len(np.unique(rounded)) == 2**bits - 1
+    steps = 2 ** (bits - 1) - 1
+    # Half a level on the compressed scale, times the slope of the expansion at most one level higher.
+    peak = np.abs(wave).max()
+    allowed = 0.5 / steps * np.log(256) * (np.abs(wave) + peak / 255) * 256 ** (0.5 / steps)
+    assert (np.abs(rounded - wave) <= allowed + 1e-6).all()
+    assert not mu_law(np.zeros(5, np.float32), bits).any()
 
 
 def test_band_limit_keeps_the_middle_and_removes_the_ends():
@@ -323,6 +394,7 @@ def test_interpolation_is_linear():
         ("noise", {"colours": ()}, "no noise to add"),
         ("room", {"rt60": (0.0, 0.5)}, "above 0"),
         ("band_limit", {"low_hz": (20.0, 5000.0)}, "high_hz is 3400.0, 8000.0; .* above 5000"),
+        ("band_limit", {"bits": 1}, "bits is 1; give 0 or 2 to 16"),
         ("spec_augment", {"time_masks": -1}, "time_masks is -1"),
         ("spec_augment", {"freq_width": 2.5}, "freq_width is 2.5"),
         ("time_stretch", {"low": 0.0}, "above 0"),

@@ -21,12 +21,12 @@ from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.training.batches import (
     FILLER,
     BatchSource,
-    FeatureCache,
     infeasible,
     least_padding,
     open_corpus,
     plan_batches,
 )
+from dfcnn_ms.training.cache import FeatureCache
 
 FRONTEND = Frontend(LogMel(n_mels=20))
 
@@ -72,6 +72,47 @@ def test_order_depends_on_seed_and_epoch_and_nothing_else():
     assert plan(2) == plan(2) == plan_batches(frames, 4, 3, shuffle=True, seed=1)(2)
     assert plan(2) != plan(3)
     assert plan(2) != plan_batches(frames, 4, 3, shuffle=True, seed=2)(2)
+
+
+def test_with_weights_each_epoch_has_as_many_utterances_and_batches_and_each_as_often_as_it_deserves():
+    rng = np.random.default_rng(0)
+    frames, weights = list(rng.integers(10, 300, 90)), rng.uniform(0.2, 3, 90)
+    plan = plan_batches(frames, 4, 3, shuffle=True, seed=1, weights=weights)
+    total: Counter[int] = Counter()
+    for epoch in range(200):
+        batches = plan(epoch)
+        came = Counter(index for batch in batches for index in batch.indices)
+        assert len(batches) == len(plan) and came.total() == 90
+        assert all(frames[index] <= batch.frames for batch in batches for index in batch.indices)
+        total += came
+    for (_, members), draws in zip(plan.buckets, plan.draws, strict=True):
+        share = weights[list(members)] / weights[list(members)].sum()
+        assert abs(draws - 90 * weights[list(members)].sum() / weights.sum()) < 1
+        np.testing.assert_allclose([total[index] / 200 for index in members], draws * share, atol=0.12)
+    assert plan(7) == plan_batches(frames, 4, 3, shuffle=True, seed=1, weights=weights)(7) != plan(8)
+
+
+def test_equal_weights_are_one_epoch_of_each():
+    plan = plan_batches(list(range(10, 50)), 4, 3, shuffle=True, weights=np.full(40, 0.1))
+    for epoch in range(20):
+        assert Counter(index for batch in plan(epoch) for index in batch.indices) == Counter(range(40))
+
+
+def test_equal_lengths_let_each_bucket_contribute_as_many():
+    plan = plan_batches([10] * 50 + [100] * 10 + [200] * 3, 4, 3, shuffle=True, equal_lengths=True)
+    assert plan.draws == [21, 21, 21]
+    assert Counter(batch.frames for batch in plan(0)) == {16: 6, 104: 6, 200: 6}
+
+
+def test_an_utterance_that_comes_twice_in_an_epoch_is_augmented_in_two_ways(utterances):
+    corpus = source(utterances, augment_wave=(Gain(-20, 0),), augment_features=(SpecAugment(),)).corpus
+    batch = plan_batches([100], 4, 1, weights=np.ones(1))(0)[0]
+    assert batch.takes == (0,)
+    plan = plan_batches([100] * 11, 3, 1, shuffle=True, weights=np.array([50.0] + [1.0] * 10))
+    rows = [batch.row(place) for batch in plan(0) for place in range(len(batch.indices))]
+    assert [take for index, take in rows if index == 0] == list(range(sum(index == 0 for index, _ in rows)))
+    assert not np.array_equal(corpus.features(3, 0, 0), corpus.features(3, 0, 1))
+    np.testing.assert_array_equal(corpus.features(3, 0, 1), corpus.features(3, 0, 1))
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=25), st.integers(1, 5))
@@ -139,7 +180,7 @@ def test_cached_features_are_those_computed_and_are_read_not_computed(utterances
     cached = source(utterances, cache=tmp_path / "cache").corpus
     for index in range(len(utterances)):
         np.testing.assert_array_equal(cached.features(index), plain.features(index))
-    monkeypatch.setattr("dfcnn_ms.training.batches._write_cache", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("dfcnn_ms.training.cache._write_cache", lambda *_: pytest.fail("computed again"))
     again = source(utterances, cache=tmp_path / "cache").corpus
     np.testing.assert_array_equal(again.features(3), plain.features(3))
 

@@ -34,7 +34,7 @@ COMMANDS = [module_name(file) for file, source in SOURCES.items() if "\n    cli.
 #: rooms and modules that work without MindSpore; of the commands at least the top level does
 LIGHT = ("audio", "text", "corpora", "decoding", "metrics", "reporting", "config", "errors", "environment", "cli")
 LIGHT += ("recognizer", "models", "models.table", "training", "training.schedules", "training.history")
-LIGHT += ("training.coach", "diagnosis", "files")
+LIGHT += ("training.coach", "diagnosis", "files", "listening")
 LIBRARY_ROOMS = ("audio", "text", "corpora", "decoding", "diagnosis", "models", "training", "reporting")
 
 
@@ -81,7 +81,9 @@ def test_the_package_alone_is_quick() -> None:
     assert min(float(python(program)) for _ in range(3)) < 0.1
 
 
-@pytest.mark.parametrize("room", ["audio", "text", "corpora", "decoding", "reporting", "metrics", "config", "errors", "files"])
+@pytest.mark.parametrize(
+    "room", ["audio", "text", "corpora", "decoding", "reporting", "metrics", "config", "errors", "files"]
+)
 def test_no_line_of_a_light_room_names_mindspore(room: str) -> None:
     """Not even an import inside a function."""
     for name, tree in MODULES.items():
@@ -263,7 +265,9 @@ def test_every_flag_of_prepare_is_an_option_of_its_corpus() -> None:
     assert isinstance(pages, argparse._SubParsersAction)
     assert pages.choices.keys() == recipes.OPTIONS.keys()
     for corpus, page in pages.choices.items():
-        assert {action.dest for action in page._actions} - {"help", "out"} == set(recipes.OPTIONS[corpus])
+        assert {action.dest for action in page._actions} - {"help", "out", "pack", "config"} == set(
+            recipes.OPTIONS[corpus]
+        )
 
 
 def test_every_option_of_a_corpus_is_an_argument_of_its_function() -> None:

@@ -19,7 +19,8 @@ from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training import checkpoint
 
 COMMANDS = (
-    "train", "eval", "transcribe", "plot", "prepare", "demo", "align", "calibrate", "doctor", "average", "ngram", "hanzi",
+    "train", "eval", "transcribe", "plot", "prepare", "demo", "align", "calibrate", "doctor", "average", "ngram",
+    "hanzi", "pack",
 )  # fmt: skip
 
 
@@ -137,6 +138,19 @@ BAD = {
     "average: nothing": (("average",), "give either checkpoints or --run"),
     "average: another network": (("average", "good.ckpt", "cut.ckpt"), "cut.ckpt: cannot be read"),
     "average: a run that kept none": (("average", "--run", "a_folder"), "wanted at least 2 to average"),
+    "pack: missing file": (("pack", "gone.jsonl"), "gone.jsonl:1: audio file"),
+    "pack: empty": (("pack", "empty.jsonl"), "the manifest is empty"),
+    "eval: no model": (("eval", "--ckpt", "good.ckpt", "--lm", "no.bin"), "--lm no.bin: no such file"),
+    "eval: no results": (("eval", "--compare", "no.json", "good.ckpt"), "no.json: no such file"),
+    "eval: text as results": (("eval", "--compare", "text.wav", "good.ckpt"), "text.wav: cannot be read as JSON"),
+    "transcribe: two subtitles": (
+        ("transcribe", "--ckpt", "good.ckpt", "--format", "srt", "good.wav", "good.wav"),
+        "need --out FOLDER",
+    ),
+    "transcribe: out is a file": (
+        ("transcribe", "--ckpt", "good.ckpt", "--out", "good.wav", "good.wav"),
+        "is a file, wanted a folder",
+    ),
     "doctor: wrong flag": (("doctor", "--operator"), "see python -m dfcnn_ms.doctor --help"),
     "doctor: no manifest": (("doctor", "data", "no.jsonl"), "no.jsonl"),
     "prepare: unknown": (("prepare", "thchs31", "--out", "x"), "invalid choice: 'thchs31'"),

@@ -14,13 +14,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, read_wave, resample
-from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, duration, read_wave, resample
+from dfcnn_ms.errors import ConfigError, DataError
 
 Range = tuple[float, float]
 
@@ -28,6 +29,10 @@ Range = tuple[float, float]
 _DECAY_PER_RT60 = math.log(1000)
 # Without a limit nearly all power of brown noise would lie below what can be heard.
 _LOWEST_COLOURED_HZ = 50.0
+# How telephones compress amplitudes before they round them (G.711).
+_MU = 255.0
+
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 COLOURS: dict[str, Callable[[Array], Array]] = {
     "white": np.ones_like,
@@ -59,9 +64,57 @@ class Augmentation(ABC):
         """How many times longer it may make an utterance; batches plan their room by it."""
         return 1.0
 
+    def check(self) -> None:  # noqa: B027 (most need no files)
+        """Makes sure that the files it needs are there, before training begins."""
+
     @abstractmethod
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         """The change itself."""
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Sound files to choose from: those named, and those in the folders named, at any depth.
+
+    Only their names and lengths are kept in memory: a folder may hold many hours.
+    """
+
+    paths: tuple[str, ...]
+
+    @cached_property
+    def files(self) -> list[list[Path]]:
+        """The files of each entry, in an order that does not depend on the machine."""
+        found = [_sound_files(Path(path)) for path in self.paths]
+        for path, files in zip(self.paths, found, strict=True):
+            if not files:
+                raise DataError(f"{path}: no sound file is there; augment.wave.recordings wants files or folders")
+        return found
+
+    @cached_property
+    def _samples(self) -> dict[Path, int]:
+        return {}
+
+    def choose(self, rng: np.random.Generator, entry: int) -> Path:
+        """One file of an entry."""
+        files = self.files[entry]
+        return files[int(rng.integers(len(files)))]
+
+    def part(self, rng: np.random.Generator, path: Path, n_samples: int) -> Array:
+        """Samples (N,) from a random place of a file; after its end comes its beginning."""
+        if path not in self._samples:
+            self._samples[path] = max(1, int(duration(path) * SAMPLE_RATE))
+        start = int(rng.integers(self._samples[path]))
+        piece = read_wave(path, start=start / SAMPLE_RATE, seconds=n_samples / SAMPLE_RATE)
+        if len(piece) < n_samples:
+            whole = read_wave(path, seconds=n_samples / SAMPLE_RATE)
+            piece = np.concatenate([piece, np.resize(whole, n_samples - len(piece))])
+        return piece[:n_samples]
+
+
+def _sound_files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in SOUND_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -110,7 +163,8 @@ class AddNoise(Augmentation):
     Args:
         snr_db: Lowest and highest ratio of speech power to noise power.
         colours: Generated noises to choose from: white, pink, brown.
-        recordings: Sound files of noise to choose from besides; each counts as much as one colour.
+        recordings: Sound files of noise, or folders of them, to choose from besides; each file or folder named here
+            counts as much as one colour.
     """
 
     snr_db: Range = (5.0, 25.0)
@@ -125,55 +179,75 @@ class AddNoise(Augmentation):
         _require(len(self.colours) + len(self.recordings) > 0, "no noise to add; name a colour or a recording")
 
     @cached_property
-    def _recorded(self) -> list[Array]:
-        return [read_wave(path) for path in self.recordings]
+    def _recorded(self) -> Recordings:
+        return Recordings(self.recordings)
+
+    def check(self) -> None:
+        """Makes sure that the recordings are there."""
+        _ = self._recorded.files
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         snr_db = rng.uniform(*self.snr_db)
         choice = int(rng.integers(len(self.colours) + len(self.recordings)))
         if choice < len(self.colours):
             return add_noise_at_snr(x, coloured_noise(rng, len(x), self.colours[choice]), snr_db)
-        recorded = self._recorded[choice - len(self.colours)]
-        start = int(rng.integers(len(recorded)))
-        return add_noise_at_snr(x, np.roll(recorded, -start), snr_db)
+        path = self._recorded.choose(rng, choice - len(self.colours))
+        return add_noise_at_snr(x, self._recorded.part(rng, path, len(x)), snr_db)
 
 
 @dataclass(frozen=True)
 class Room(Augmentation):
-    """Let the utterance sound in a simple simulated room: direct sound, then an even decay.
+    """Let the utterance sound in a room: a simple simulated one, or one whose response was recorded.
 
     Args:
-        rt60: Shortest and longest time, in seconds, in which the echo loses 60 dB.
-        direct_db: Least and most power of the direct sound over that of the echo.
+        rt60: Shortest and longest time, in seconds, in which the simulated echo loses 60 dB.
+        direct_db: Least and most power of the direct sound over that of the simulated echo.
+        recordings: Recorded responses, files or folders of them; if there are any, no room is simulated.
     """
 
     rt60: Range = (0.1, 0.6)
     direct_db: Range = (0.0, 10.0)
+    recordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _require_range("rt60", self.rt60, above=0)
         _require_range("direct_db", self.direct_db)
 
+    @cached_property
+    def _recorded(self) -> Recordings:
+        return Recordings(self.recordings)
+
+    def check(self) -> None:
+        """Makes sure that the recordings are there."""
+        _ = self._recorded.files
+
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        if self.recordings:
+            path = self._recorded.choose(rng, int(rng.integers(len(self.recordings))))
+            return convolve(x, recorded_response(path))
         rt60, direct_db = rng.uniform(*self.rt60), rng.uniform(*self.direct_db)
         return convolve(x, room_response(rng, rt60, direct_db=direct_db))
 
 
 @dataclass(frozen=True)
 class BandLimit(Augmentation):
-    """Take away the lowest and highest frequencies, as telephones and small microphones do.
+    """Take away the lowest and highest frequencies, as telephones, codecs and small microphones do.
 
     Args:
         low_hz: Range of the frequency below which sound fades (36 dB an octave).
         high_hz: Range of the frequency above which it fades.
+        bits: Round what is left to so many bits on a mu-law scale, at full scale as loud as the loudest sample; 8 is
+            what telephones do (G.711). 0: do not round.
     """
 
     low_hz: Range = (20.0, 300.0)
     high_hz: Range = (3400.0, 8000.0)
+    bits: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _require(self.bits == 0 or 2 <= self.bits <= 16, f"bits is {self.bits}; give 0 or 2 to 16")
         _require_range("low_hz", self.low_hz, above=0)
         _require_range("high_hz", self.high_hz, above=self.low_hz[1])
 
@@ -184,7 +258,8 @@ class BandLimit(Augmentation):
             power = (1 + (low_hz / np.maximum(hz, 1)) ** 12) * (1 + (hz / high_hz) ** 12)
             return np.asarray(1 / np.sqrt(power))
 
-        return _filtered(x, fade)
+        limited = _filtered(x, fade)
+        return mu_law(limited, self.bits) if self.bits else limited
 
 
 @dataclass(frozen=True)
@@ -322,6 +397,29 @@ def room_response(
     response[0] = 0.0
     response[0] = _amplitude(direct_db) * np.linalg.norm(response)
     return np.asarray(response / np.linalg.norm(response))
+
+
+@lru_cache(64)
+def recorded_response(path: str | Path) -> Array:
+    """A recorded response (M,) of a room from its direct sound on, with mean 0 and power 1."""
+    recorded = read_wave(path)
+    recorded = recorded - recorded.mean()  # some have an offset, which would become a louder one of the speech
+    response = recorded[int(np.argmax(np.abs(recorded))) :]
+    norm = np.linalg.norm(response)
+    if not norm:
+        raise DataError(f"{path}: is silent, and no response of a room; remove it")
+    return np.asarray(response / norm, np.float32)
+
+
+def mu_law(wave: Array, bits: int) -> Array:
+    """Samples (N,) rounded to 2**bits levels that lie close together near 0 and far apart at the loudest sample."""
+    peak = float(np.abs(wave).max(initial=0.0))
+    if not peak:
+        return wave
+    steps = 2 ** (bits - 1) - 1
+    compressed = np.log1p(_MU / peak * np.abs(wave)) / math.log1p(_MU)
+    levels = np.rint(compressed * steps) / steps
+    return np.asarray(np.sign(wave) * np.expm1(levels * math.log1p(_MU)) * (peak / _MU), np.float32)
 
 
 def convolve(wave: Array, response: Array) -> Array:

@@ -110,7 +110,12 @@ def read_labelled(path: str | os.PathLike[str], labels: str = "pinyin", *, audio
         check_audio(utterances)
     if labels == "as_written":
         return utterances
-    return [replace(one, pinyin=tuple(parse(" ".join(one.pinyin), where=one.where))) for one in utterances]
+    return [_canonical(utterance) for utterance in utterances]
+
+
+def _canonical(utterance: Utterance) -> Utterance:
+    pinyin = tuple(parse(" ".join(utterance.pinyin), where=utterance.where))
+    return utterance if pinyin == utterance.pinyin else replace(utterance, pinyin=pinyin)
 
 
 def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]) -> None:
@@ -216,9 +221,9 @@ def _complaint(utterance: Utterance) -> str:
         return f"'seconds' must be a positive number; got {utterance.seconds}"
     if not (math.isfinite(utterance.start) and utterance.start >= 0):
         return f"'start' must be zero or a positive number; got {utterance.start}"
-    for unit in utterance.pinyin:
-        if not unit or unit.split() != [unit]:
-            return f"'pinyin' must be syllables without blanks in them; got {unit!r}"
+    if tuple(" ".join(utterance.pinyin).split()) != utterance.pinyin:
+        unit = next(unit for unit in utterance.pinyin if unit.split() != [unit])
+        return f"'pinyin' must be syllables without blanks in them; got {unit!r}"
     return ""
 
 
@@ -247,6 +252,7 @@ def _decode(line: bytes, where: str) -> str:
 
 
 def parse_line(line: str, folder: Path, where: str) -> Utterance:
+    """The utterance on one line of a manifest in ``folder``; ``where`` names the line in errors."""
     try:
         entry = json.loads(line)
     except json.JSONDecodeError as error:

@@ -101,10 +101,14 @@ class Corpus:
 
     def frames(self, index: int) -> int:
         """The most frames that :meth:`features` may return for one utterance."""
+        wave, features = self._stretch
         samples = math.ceil(self.utterances[index].seconds * SAMPLE_RATE) + 1
-        stretch = math.prod(longest(augment) for augment in self.augment_wave)
-        frames = self.frontend.features.num_frames(math.ceil(samples * stretch))
-        return math.ceil(frames * math.prod(longest(augment) for augment in self.augment_features))
+        return math.ceil(self.frontend.features.num_frames(math.ceil(samples * wave)) * features)
+
+    @cached_property
+    def _stretch(self) -> tuple[float, float]:
+        """How many times longer augmentation may make the samples, and then the features."""
+        return math.prod(map(longest, self.augment_wave)), math.prod(map(longest, self.augment_features))
 
 
 def _augmented(x: np.ndarray, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> np.ndarray:

@@ -61,8 +61,8 @@ class Split:
 
     @classmethod
     def read(cls, data: DataConfig, *manifests: Path) -> Split:
-        """Reads manifests."""
-        return cls(manifests, tuple(read_labelled(path, data.labels) for path in manifests))
+        """Reads manifests; the sound files need not be there if they are packed."""
+        return cls(manifests, tuple(read_labelled(path, data.labels, audio=not data.packed) for path in manifests))
 
     @property
     def utterances(self) -> list[Utterance]:
