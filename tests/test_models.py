@@ -298,7 +298,7 @@ def test_build_follows_the_page() -> None:
     network = build(config, num_bins=20, num_units=9)
     assert network.table == (config.blocks, "pad", 2)
     assert weight_shapes(network) == [(2, 1, 5, 5), (2, 2, 5, 5), (3, 2, 1, 5), (9, 3, 1, 1)]
-    assert 0.3 in [getattr(layer, "p", None) for layer in network.head]
+    assert 0.3 in [getattr(layer, "share", None) for layer in network.head]
 
 
 @pytest.mark.slow

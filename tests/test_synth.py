@@ -151,7 +151,7 @@ def test_impossible_requests(tmp_path, options, complaint):
 def test_a_file_where_the_folder_should_be(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(ConfigError, match="cannot be written.*choose another folder"):
+    with pytest.raises(ConfigError, match=r"cannot be written.*choose another folder"):
         prepare(file, "digits", **FEW)
 
 

@@ -74,8 +74,8 @@ def test_alone_sums_are_what_was_given():
 
 # The real thing: processes started by MindSpore's own msrun.
 
-# Rounding now and then lets a ReLU or a max-pool decide otherwise, and gradients jump there: with short steps that stays
-# far below the tolerance, and a wrong gradient does not (local batch norms: see docs/training.md).
+# Rounding now and then lets a ReLU or a max-pool decide otherwise, and gradients jump there: with short steps that
+# stays far below the tolerance, and a wrong gradient does not (local batch norms: see docs/training.md).
 SETTINGS = [
     "model.hidden=[8]", "model.dropout=0", "augment.features=[]", "train.buckets=2", "train.epochs=3",
     "train.optimizer=sgd", "train.rate=0.0001", "train.batch_norm=synchronised", "train.coach=off",
@@ -114,7 +114,7 @@ def train(corpus: Path, folder: Path, run: str, workers: int, *more: str) -> str
 
 
 def parameters(folder: Path, run: str) -> dict[str, np.ndarray]:
-    stored = checkpoint.load(folder / run / "checkpoints" / "last.ckpt").parameters
+    stored = checkpoint.load(folder / run / "checkpoints" / "last.ckpt").weights
     return {name: value.asnumpy().astype(np.float64) for name, value in stored.items()}
 
 
