@@ -52,7 +52,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 def test_overrides_that_are_named_are_keys(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for key in re.findall(r"\b((?:train|model|data|augment)(?:\.[a-z_0-9]+)+)(?==|`)", text):
-        if key.endswith((".jsonl", ".pack", ".json", ".txt", ".tsv", ".html", ".png")):
+        if key.endswith((".py", ".jsonl", ".pack", ".json", ".txt", ".tsv", ".html", ".png")):
             continue  # a file
         section = load_config("digits").model_dump()
         for part in key.split("."):
