@@ -66,6 +66,15 @@ def test_every_utterance_is_in_exactly_one_batch_and_fits(frames, batch_size, bu
     assert len(batches) == len(plan)
 
 
+def test_sorted_epochs_go_from_short_to_long_and_then_all_is_as_without_them():
+    frames = list(np.random.default_rng(0).integers(10, 300, 50))
+    plan = plan_batches(frames, 4, 3, shuffle=True, seed=1, sorted_epochs=2)
+    for epoch in (0, 1):
+        order = [frames[index] for batch in plan(epoch) for index in batch.indices]
+        assert order == sorted(frames)
+    assert plan(2) == plan_batches(frames, 4, 3, shuffle=True, seed=1)(2)
+
+
 def test_order_depends_on_seed_and_epoch_and_nothing_else():
     frames = list(np.random.default_rng(0).integers(10, 300, 50))
     plan = plan_batches(frames, 4, 3, shuffle=True, seed=1)

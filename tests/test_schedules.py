@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfcnn_ms.errors import ConfigError
-from dfcnn_ms.training.schedules import SCHEDULES, Constant, Cosine, InverseTime, Plateau, Schedule, Step
+from dfcnn_ms.training.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    CosineRestarts,
+    InverseTime,
+    Plateau,
+    Schedule,
+    Step,
+)
 
 EPOCHS, STEPS = 8, 5
 LAST = EPOCHS * STEPS - 1
@@ -42,6 +51,11 @@ def cosine(share: float, final: float) -> float:
         (Step(every_epochs=2, factor=0.5), {0: 1, 9: 1, 10: 0.5, 19: 0.5, 20: 0.25, LAST: 0.125}),
         (Step(every_epochs=0.4, factor=0.1), {0: 1, 1: 1, 2: 0.1, 4: 0.01}),
         (Step(warmup_epochs=1, every_epochs=3, factor=0.1), {4: 1, 5: 1, 19: 1, 20: 0.1, 34: 0.1, 35: 0.01}),
+        (CosineRestarts(period_epochs=2, final=0.1), {0: 1, 5: 0.55, 9: cosine(0.9, 0.1), 10: 1, 15: 0.55, 20: 1}),
+        (
+            CosineRestarts(period_epochs=1, growth=3, final=0),
+            {0: 1, 4: cosine(0.8, 0), 5: 1, 12: cosine(7 / 15, 0), 20: 1},
+        ),
         (InverseTime(decay=1), {0: 1, 5: 1 / 2, 13: 1 / (1 + 13 / 5), LAST: 1 / (1 + LAST / 5)}),
         (InverseTime(decay=0.5, warmup_epochs=2), {9: 1, 10: 1, 20: 1 / 2, LAST: 1 / (1 + 0.5 * 29 / 5)}),
     ],
@@ -102,6 +116,8 @@ def test_step_changes_at_whole_epochs_whatever_their_length(steps: int, every: i
     [
         ("constant", {"warmup_epochs": -1}, "warmup_epochs: got -1, wanted 0 or more"),
         ("step", {"warmup_epochs": -0.1}, "warmup_epochs: got -0.1"),
+        ("cosine_restarts", {"period_epochs": 0}, "got period_epochs 0 and growth 1.0"),
+        ("cosine_restarts", {"growth": 0.5}, "and growth 0.5, wanted more than 0 and at least 1"),
         ("step", {"every_epochs": 0}, "every_epochs: got 0, wanted more than 0"),
     ],
 )
