@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import logging
@@ -9,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,7 @@ from dfcnn_ms.corpora.synth import prepare
 from dfcnn_ms.errors import CheckpointError, ConfigError, DfcnnError, Interrupted
 from dfcnn_ms.training import checkpoint, trainer
 from dfcnn_ms.training.callbacks import Bookkeeper, SaveState
+from dfcnn_ms.training.interrupt import Interrupt
 from dfcnn_ms.training.run import states
 
 SETTINGS = [
@@ -227,3 +230,34 @@ def test_being_interrupted_is_no_error(capsys):
         cli.run(work)
     assert left.value.code == 130
     assert capsys.readouterr().err == "stopped: everything is saved\n"
+
+
+def test_the_first_ctrl_c_asks_and_the_second_stops_at_once():
+    with Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):  # Python's own handler is back
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="fork and libc's signal() are POSIX")
+def test_a_handler_put_over_ours_is_replaced_and_forked_helpers_have_none_of_it():
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes, libc.signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    with Interrupt() as interrupt:
+        libc.signal(signal.SIGINT, int(signal.SIG_IGN))  # as MindSpore's loader does, behind Python's back
+        signal.raise_signal(signal.SIGINT)
+        assert not interrupt.requested
+        worker = threading.Thread(target=interrupt.insist)
+        worker.start()
+        worker.join()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.requested
+        child = os.fork()
+        if child == 0:
+            signal.raise_signal(signal.SIGINT)  # not heard
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
