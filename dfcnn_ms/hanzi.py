@@ -79,10 +79,11 @@ def _add_eval(arguments: argparse.ArgumentParser) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     cli.check_output("--out", options.out)
-    texts = [line for path in options.text for line in _texts(path)]
+    # Several speakers read the same sentence: the language has it once.
+    texts = list(dict.fromkeys(line for path in options.text for line in _texts(path)))
     model = HanziModel.train(tqdm(texts, "sentences", disable=None, leave=False))
     model.save(options.out)
-    print(f"read {len(texts):,} sentences; the model is {cli.short(options.out)}")
+    print(f"read {len(texts):,} different sentences; the model is {cli.short(options.out)}")
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -324,7 +324,7 @@ def test_command_reads_lines(
 
 
 def test_command_trains_and_counts(default: HanziModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "text.txt").write_text("上海植物园。\n上海，还直\n", encoding="utf-8")
+    (tmp_path / "text.txt").write_text("上海植物园。\n上海，还直\n上海植物园。\n", encoding="utf-8")
     table = "pinyin\thanzi\nshang4 hai3\t上海\nzhi2 wu4 yuan2\t职务园\n"
     (tmp_path / "dev.tsv").write_text(table, encoding="utf-8")
     (tmp_path / "own.tsv").write_text("# mine\n\n职务\tzhi2 wu4\n园\tyuan2\t3\n", encoding="utf-8")
@@ -333,7 +333,7 @@ def test_command_trains_and_counts(default: HanziModel, tmp_path: Path, capsys: 
     command.main(["eval", "--model", model, "--tsv", str(tmp_path / "dev.tsv")])
     command.main(["eval", "--model", model, "--tsv", str(tmp_path / "dev.tsv"), "--lexicon", str(tmp_path / "own.tsv")])
     trained, plain, own = capsys.readouterr().out.splitlines()
-    assert trained.startswith("read 2 sentences; the model is ")
+    assert trained.startswith("read 2 different sentences; the model is ")
     assert "60.00 % of 5 characters right, 50.00 % of 2 sentences" in plain
     assert "80.00 % of 5 characters right" in own or "100.00 % of 5 characters right" in own
 

@@ -23,6 +23,7 @@ from dfcnn_ms.decoding.lexicon import (
     USER_COUNT,
     Lexicon,
     UserWord,
+    blended,
     build_lexicon,
     cached,
     log_counts,
@@ -110,10 +111,27 @@ def test_compounds_strengthen_their_parts(small: Lexicon) -> None:
     assert counts["人"] == 900 + module.LEAST_COUNT
 
 
-def test_joins_are_those_inside_compounds(small: Lexicon) -> None:
-    before, after = small.class_id("ns2"), small.class_id("n2")
-    assert small.joins[before, after] == pytest.approx(math.log1p(40))
-    assert small.joins.sum() == pytest.approx(math.log1p(40))
+@given(
+    counts=st.dictionaries(st.text("甲乙丙", min_size=1, max_size=3), st.floats(1, 1e6), min_size=2),
+    documents=st.dictionaries(st.text("甲乙丙", min_size=1, max_size=3), st.floats(1e-6, 1), min_size=1),
+)
+def test_counts_and_documents_both_say_how_common_a_word_is(
+    counts: dict[str, float], documents: dict[str, float]
+) -> None:
+    found = blended(counts, documents)
+    assert sum(found.values()) == pytest.approx(sum(counts.values()))
+    (one, common), (other, rare) = list(counts.items())[:2]
+    shares = [documents.get(word, min(documents.values())) for word in (one, other)]
+    weight = module.DOCUMENTS_WEIGHT
+    logarithm = (1 - weight) * math.log(common / rare) + weight * math.log(shares[0] / shares[1])
+    assert math.log(found[one] / found[other]) == pytest.approx(logarithm, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_the_hero_of_a_novel_is_no_common_word() -> None:
+    counts = {word: count for word, count, _ in module._jieba_words()}
+    assert counts["的"] > counts["他"] > counts["苹果"] > counts["袁承志"]
+    assert sum(counts.values()) == pytest.approx(60e6, rel=0.05)
 
 
 def test_parts_of_names_and_numbers_have_classes_of_their_own(small: Lexicon) -> None:

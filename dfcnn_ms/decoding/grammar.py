@@ -36,8 +36,6 @@ WORD_WEIGHT, CHARACTER_WEIGHT = 0.1, 0.2
 #: as how many words the coarser distribution counts in a finer one: dictionary in the tags of a text, tags in
 #: classes, all words after a tag, and the tag of a word after its class
 TAGS_PRIOR, CLASSES_PRIOR, AFTER_TAG_PRIOR, AFTER_CLASS_PRIOR = 50.0, 1000.0, 600.0, 200.0
-#: how much what follows what inside long words counts, once there is a text
-JOINS_WEIGHT = 0.003
 #: words in a sentence, as long as no text has said it
 SENTENCE_WORDS = 12.0
 #: how often a spoken number goes on with another part
@@ -199,8 +197,6 @@ def _transitions(lexicon: Lexicon, counts: np.ndarray, shares: np.ndarray) -> np
     ordinary = np.concatenate([_ordinary(lexicon), [False, True]])
     counts = counts * ordinary
     alone = counts.sum(axis=0)
-    if alone.any():
-        counts[:-2, :-2] += JOINS_WEIGHT * lexicon.joins * ordinary[:-2]
     tag_shares = np.bincount(tags, weights=shares)
     by_tag = np.bincount(tags, weights=alone) + TAGS_PRIOR * tag_shares
     expected = by_tag[tags] / by_tag.sum() * np.divide(shares, tag_shares[tags], where=shares > 0, out=shares * 0)

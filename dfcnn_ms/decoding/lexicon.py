@@ -1,12 +1,12 @@
 """The words that syllables may mean: jieba's dictionary read aloud by pypinyin, and words of one's own.
 
+Jieba says twice how common a word is: how often it occurs, and in which share of documents. Both count here.
 Building it takes some seconds; it is then kept in the user's cache folder, under a name that changes with the
 versions of what it was built from.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import os
@@ -33,7 +33,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 #: changes whenever what is kept would be built differently
-FORMAT = 1
+FORMAT = 2
 #: syllables without tones, by number
 BASES = tuple(sorted({initial + rhyme for initial, rhymes in SYLLABLES.items() for rhyme in rhymes.split()}))
 BASE_IDS = {base: number for number, base in enumerate(BASES)}
@@ -53,12 +53,14 @@ NUMBER, USER = "number", "user"
 SPECIAL_CLASSES = (NUMBER, SURNAME, GIVEN, LAST, FOREIGN, USER)
 NAME_TAGS, FOREIGN_TAGS = frozenset({"nr", "nrfg"}), frozenset({"nrt"})
 SURNAMES, NAME_CHARACTERS = 250, 1500
-#: jieba gives words that it never counted a frequency of 3; this keeps them from being held for impossible
-LEAST_COUNT = 5.0
+#: how much the share of documents with a word counts beside its count: a novel repeats the name of its hero
+DOCUMENTS_WEIGHT = 0.8
+#: added to every count, so that no word of the dictionary is held for impossible
+LEAST_COUNT = 1.0
 #: of a character that is no word, in the search for the words of a text
 UNKNOWN_LOG_SHARE = -30.0
 #: what a word gains for each compound it is part of, times the logarithm of the compound's count
-PRODUCTIVITY = 10.0
+PRODUCTIVITY = 3.0
 #: where a word of one's own has no count, it is as probable as the commonest verbs
 USER_COUNT = 120_000.0
 
@@ -76,7 +78,6 @@ class Lexicon:
         entry_log_shares: (E,) natural logarithm of the share of this reading in the word.
         entry_bases: (E, LONGEST_WORD) syllables without tones, counted from 1; 0 after the end.
         entry_tones: (E,) the tones packed, the first lowest.
-        joins: (C, C) how often a class follows a class inside long words, by the logarithms of their counts.
     """
 
     words: np.ndarray
@@ -87,7 +88,6 @@ class Lexicon:
     entry_log_shares: np.ndarray
     entry_bases: np.ndarray
     entry_tones: np.ndarray
-    joins: np.ndarray
 
     @cached_property
     def ids(self) -> Mapping[str, int]:
@@ -115,7 +115,6 @@ class Lexicon:
             entry_log_shares=np.concatenate([self.entry_log_shares, shares]),
             entry_bases=np.concatenate([self.entry_bases, bases]),
             entry_tones=np.concatenate([self.entry_tones, tones]),
-            joins=self.joins,
         )
 
     @classmethod
@@ -177,7 +176,7 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def build_lexicon(dictionary: Iterable[tuple[str, int, str]], readings: Callable[[str], Spelt]) -> Lexicon:
+def build_lexicon(dictionary: Iterable[tuple[str, float, str]], readings: Callable[[str], Spelt]) -> Lexicon:
     """A lexicon of words with counts and tags.
 
     Args:
@@ -186,14 +185,13 @@ def build_lexicon(dictionary: Iterable[tuple[str, int, str]], readings: Callable
     """
     known = {word: (count, tag) for word, count, tag in dictionary if len(word) <= LONGEST_WORD}
     spelt = {word: found for word in known if (found := readings(word))}
-    compounds = _compounds({word: known[word] for word in spelt})
-    bonus = _productivity(compounds)
+    bonus = _productivity(_compounds({word: known[word] for word in spelt}))
     rows = [
         _Row(word, _class_of(word, known[word][1]), LEAST_COUNT + known[word][0] + bonus.get(word, 0.0), found)
         for word, found in spelt.items()
     ]
     rows = [row if row.kind != NUMBER else _Row(row.word, NUMBER, NUMBERS[row.word], row.spelt) for row in rows]
-    return _lexicon(rows + _parts_of_names({word: known[word] for word in spelt}, spelt), compounds)
+    return _lexicon(rows + _parts_of_names({word: known[word] for word in spelt}, spelt))
 
 
 def build_default() -> Lexicon:
@@ -201,6 +199,19 @@ def build_default() -> Lexicon:
     log.info("reading jieba's dictionary aloud, once; this takes some seconds")
     words = list(_jieba_words())
     return build_lexicon(words, Readings.of_pypinyin({word: count for word, count, _ in words}))
+
+
+def blended(counts: Mapping[str, float], documents: Mapping[str, float]) -> dict[str, float]:
+    """How common words are by their counts and by documents: the weighted geometric mean, with the sum of the counts.
+
+    Args:
+        counts: how often each word occurs.
+        documents: the share of documents with a word; those without a share are as rare as the rarest.
+    """
+    rarest, weight = min(documents.values()), DOCUMENTS_WEIGHT
+    means = {word: count ** (1 - weight) * documents.get(word, rarest) ** weight for word, count in counts.items()}
+    scale = sum(counts.values()) / sum(means.values())
+    return {word: scale * mean for word, mean in means.items()}
 
 
 def log_counts(counts: Mapping[str, float]) -> dict[str, float]:
@@ -293,22 +304,25 @@ class _Row:
     spelt: Spelt
 
 
-def _jieba_words() -> Iterator[tuple[str, int, str]]:
+def _jieba_words() -> Iterator[tuple[str, float, str]]:
     """Word, count and tag, of all words in Chinese characters."""
     found = find_spec("jieba")
     if found is None or found.origin is None:
         raise DeviceError("jieba is not installed; run: pip install jieba")
-    for line in read_text(Path(found.origin).with_name("dict.txt")).splitlines():
-        word, count, *tag = line.split()
-        if all("\u3400" <= character <= "\u9fff" for character in word):
-            yield word, int(count), tag[0] if tag else "x"
+    folder = Path(found.origin).parent
+    words = [line.split() for line in read_text(folder / "dict.txt").splitlines()]
+    words = [row for row in words if all("\u3400" <= character <= "\u9fff" for character in row[0])]
+    idfs = [line.split() for line in read_text(folder / "analyse" / "idf.txt").splitlines()]
+    documents = {word: math.exp(-float(idf)) for word, idf in idfs}
+    counts = blended({word: float(count) for word, count, *_ in words}, documents)
+    return ((word, counts[word], tag[0] if tag else "x") for word, _, *tag in words)
 
 
 def _class_of(word: str, tag: str) -> str:
     return NUMBER if word in NUMBERS else f"{tag}{min(len(word), 3)}"
 
 
-def _compounds(words: Mapping[str, tuple[int, str]]) -> list[tuple[list[str], float]]:
+def _compounds(words: Mapping[str, tuple[float, str]]) -> list[tuple[list[str], float]]:
     """Long words taken apart into other words, with the logarithms of their counts; names are no compounds."""
     log_shares = log_counts({word: LEAST_COUNT + count for word, (count, _) in words.items()})
     return [
@@ -328,7 +342,7 @@ def _productivity(compounds: Iterable[tuple[list[str], float]]) -> dict[str, flo
     return gain
 
 
-def _parts_of_names(words: Mapping[str, tuple[int, str]], spelt: Mapping[str, Spelt]) -> list[_Row]:
+def _parts_of_names(words: Mapping[str, tuple[float, str]], spelt: Mapping[str, Spelt]) -> list[_Row]:
     """Characters as parts of names, so that a name in no dictionary is not taken for a row of other words."""
     names = [
         (word, math.log1p(count)) for word, (count, tag) in words.items() if tag in NAME_TAGS and len(word) in (2, 3)
@@ -351,17 +365,11 @@ def _parts_of_names(words: Mapping[str, tuple[int, str]], spelt: Mapping[str, Sp
     ]
 
 
-def _lexicon(rows: Sequence[_Row], compounds: Iterable[tuple[list[str], float]]) -> Lexicon:
+def _lexicon(rows: Sequence[_Row]) -> Lexicon:
     names = [*sorted({row.kind for row in rows} - set(SPECIAL_CLASSES)), *SPECIAL_CLASSES]
     numbers = {name: number for number, name in enumerate(names)}
     entries = [(word, share, reading) for word, row in enumerate(rows) for share, reading in row.spelt]
     words, shares, bases, tones = _entry_arrays(entries)
-    joins = np.zeros((len(names), len(names)))
-    kinds = {row.word: numbers[row.kind] for row in reversed(rows)}
-    for parts, weight in compounds:
-        for before, after in itertools.pairwise(parts):
-            if before in kinds and after in kinds:
-                joins[kinds[before], kinds[after]] += weight
     return Lexicon(
         words=np.array([row.word for row in rows]),
         counts=np.array([row.count for row in rows], np.float64),
@@ -371,7 +379,6 @@ def _lexicon(rows: Sequence[_Row], compounds: Iterable[tuple[list[str], float]])
         entry_log_shares=shares,
         entry_bases=bases,
         entry_tones=tones,
-        joins=joins,
     )
 
 

@@ -45,7 +45,7 @@ class Readings:
     shares: Mapping[str, Mapping[str, float]]
 
     @classmethod
-    def of_pypinyin(cls, counts: Mapping[str, int]) -> Readings:
+    def of_pypinyin(cls, counts: Mapping[str, float]) -> Readings:
         """The dictionaries of pypinyin.
 
         Args:
@@ -114,7 +114,7 @@ def _spelt(word: str, marks: list[list[str]]) -> list[list[str]]:
     return syllables if len(syllables) == len(word) and all(syllables) else []
 
 
-def _shares(phrases: Mapping[str, list[list[str]]], counts: Mapping[str, int]) -> Mapping[str, Mapping[str, float]]:
+def _shares(phrases: Mapping[str, list[list[str]]], counts: Mapping[str, float]) -> Mapping[str, Mapping[str, float]]:
     shares: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for word, syllables in phrases.items():
         weight = math.log(2 + counts.get(word, 1))
