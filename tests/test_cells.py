@@ -173,6 +173,7 @@ def test_the_norm_is_that_of_all_gradients_together_and_each_is_reported() -> No
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+@pytest.mark.slow
 def test_gathered_gradients_are_the_mean_of_those_of_the_batches(mode: int) -> None:
     ms.set_context(mode=mode)
     batches = [batch(seed) for seed in (1, 2, 3)]
@@ -197,6 +198,7 @@ def test_gathered_gradients_are_the_mean_of_those_of_the_batches(mode: int) -> N
     assert int(step.gathered_calls.asnumpy()) == 0
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_not_finite_is_not_gathered() -> None:
     loss = cell()
     before = weights(loss)
@@ -208,6 +210,7 @@ def test_a_batch_that_is_not_finite_is_not_gathered() -> None:
     assert np.isfinite(change(before, weights(loss))).all() and change(before, weights(loss)).any()
 
 
+@pytest.mark.slow
 def test_averages_follow_the_weights_and_are_used_only_inside() -> None:
     loss = cell()
     step = TrainStep(loss, sgd(loss, 0.05), ema=0.5).set_train(True)
@@ -226,6 +229,7 @@ def test_averages_follow_the_weights_and_are_used_only_inside() -> None:
         np.testing.assert_array_equal(parameter.asnumpy(), before)
 
 
+@pytest.mark.slow
 def test_the_state_is_enough_to_go_on_from() -> None:
     """Two steps, then two more by another cell that got the state of the first: the same as four."""
 
@@ -344,6 +348,7 @@ def test_mixed_precision_keeps_the_loss_in_float32_and_close(level: str, free: d
 
 
 @pytest.mark.parametrize("amp", get_args(TrainConfig.model_fields["amp"].annotation))
+@pytest.mark.slow
 def test_every_precision_of_the_page_makes_a_step(amp: str) -> None:
     """The step as training builds it; the first may overflow, until the loss scale has settled."""
     step = train_step(TrainConfig(amp=amp), tiny(), steps_per_epoch=4).set_train(True)

@@ -210,6 +210,7 @@ SOME_RECORDS = st.lists(st.dictionaries(st.sampled_from(KEYS), VALUES), max_size
 
 @given(SOME_RECORDS)
 @settings(max_examples=300, deadline=None)
+@pytest.mark.slow
 def test_any_figures_get_one_sentence(records: Records) -> None:
     before = copy.deepcopy(records)
     advice = advise(records)

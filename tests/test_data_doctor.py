@@ -804,6 +804,7 @@ def test_wrong_arguments(arguments: list[str], message: str) -> None:
         run(*arguments)
 
 
+@pytest.mark.slow
 def test_as_a_command(tmp_path: Path) -> None:
     paths = saved(tmp_path, healthy())
     program = [sys.executable, "-m", "dfcnn_ms.doctor", "data", *map(str, paths)]

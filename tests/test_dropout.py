@@ -78,6 +78,7 @@ def masks(p: float, steps: int, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
+@pytest.mark.slow
 def test_kept_values_are_as_many_as_asked_and_independent(cpu, p):
     kept = masks(p, 40, (8, 64, 61, 1))[..., 0]  # (step, B, C, U)
     error = math.sqrt(p * (1 - p) / kept.size)

@@ -71,6 +71,7 @@ def wait_until_gone(pids: list[int], seconds: float = 10) -> bool:
 
 
 @pytest.mark.parametrize("weights", [None, np.linspace(0.2, 3, 12)], ids=["each once", "weighted"])
+@pytest.mark.slow
 def test_any_number_of_processes_gives_the_same_samples(utterances, weights):
     alone, one, two = (epochs(source(utterances, count, weights), 2) for count in (0, 1, 2))
     assert len(alone) == len(one) == len(two) > 0
@@ -97,6 +98,7 @@ def test_the_processes_live_from_epoch_to_epoch_and_end_with_their_source(uttera
     assert wait_until_gone(pids)
 
 
+@pytest.mark.slow
 def test_an_epoch_that_was_left_early_does_not_leak_into_the_next(utterances):
     batches = source(utterances * 10, 2)
     next(iter(batches))
@@ -171,6 +173,7 @@ print(*batches._pool.process_ids, flush=True)
 @pytest.mark.parametrize(
     "then", ["pass", "raise SystemExit(3)", "import os; os.kill(os.getpid(), 9)"], ids=["end", "exit", "killed"]
 )
+@pytest.mark.slow
 def test_no_process_outlives_the_program_and_none_holds_it_up(utterances, then):
     program = PROGRAM.format(tests=str(Path(__file__).parent), before="", then=then)
     manifest = utterances[0].where.rpartition(":")[0]
@@ -182,6 +185,7 @@ def test_no_process_outlives_the_program_and_none_holds_it_up(utterances, then):
     assert wait_until_gone(pids)
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_program_alone(utterances):
     before = "import signal; signal.signal(signal.SIGINT, lambda *_: sys.exit(len(list(iterator))))"
     program = PROGRAM.format(tests=str(Path(__file__).parent), before=before, then="time.sleep(60)")

@@ -313,6 +313,7 @@ def test_graph_mode_equals_pynative_mode(table: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["pad", "same", "valid, stride"])
+@pytest.mark.slow
 def test_onnx_with_another_batch_and_length(table: str, tmp_path: Path) -> None:
     network = tiny(*TABLES[table], hidden=(6, 6))
     file = tmp_path / "network.onnx"

@@ -60,6 +60,7 @@ def corpus(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_samples_are_those_of_every_other_machine():
     assert digests() == GOLDEN
 
@@ -78,6 +79,7 @@ def test_manifests_and_audio_agree(corpus):
             assert len(utterance.text) == len(utterance.pinyin)
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_bytes(corpus, tmp_path):
     prepare(tmp_path, "digits", **FEW, workers=2)
     assert contents(tmp_path) == contents(corpus)
@@ -189,6 +191,7 @@ def test_digits_are_even_and_repeat():
     assert 0.08 < np.mean([a == b for a, b in pairs]) < 0.12
 
 
+@pytest.mark.slow
 def test_mandarin_has_nearly_every_syllable_often():
     """At the default size of the training set, without speaking a word of it."""
     said = list(sentences("mandarin", "train", synth.COUNTS["mandarin"]["train"]))
@@ -201,6 +204,7 @@ def test_mandarin_has_nearly_every_syllable_often():
     assert counts["shi4"] > 1000, "words are drawn by their frequency"
 
 
+@pytest.mark.slow
 def test_every_syllable_of_a_long_sentence_is_spoken():
     espeak = synth._espeak()
     for index in range(30):
