@@ -41,6 +41,7 @@ class CTCLoss(nn.Cell):
     Args:
         reduction: ``mean`` over the feasible utterances, ``sum``, or ``none`` for one value each.
         blank: id of the blank; 0 everywhere in this package.
+        workers: processes that train together; the mean is then taken over the utterances of all of them.
 
     Inputs:
         - **logits** (Tensor) - (B, U, V), raw.
