@@ -22,6 +22,8 @@ no_ensurepip = $(bare) has no ensurepip, which makes .venv: install it (on Debia
 
 python := .venv/bin/python
 pip    := $(python) -m pip --quiet --disable-pip-version-check install
+# A process takes a file of tests at a time, those with slow tests first; each needs about 2 GB.
+in_parallel := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 help:
 	@echo "make demo        synthesise speech, train, evaluate and transcribe: about five minutes"
@@ -39,10 +41,10 @@ demo: .venv/ready
 	@$(python) -m dfcnn_ms.demo
 
 test: .venv/ready
-	@$(python) -m pytest
+	@$(python) -m pytest $(in_parallel)
 
 check: lint
-	@$(python) -m pytest -m "not slow"
+	@$(python) -m pytest $(in_parallel) -m "not slow"
 
 lint: .venv/ready
 	@$(python) -m ruff check .

@@ -1,15 +1,29 @@
-"""What all test modules share: a quiet MindSpore in a known state."""
+"""What all test modules share: a quiet MindSpore in a known state.
+
+`make test` runs the files in several processes. Each then keeps to one thread, and the files with slow tests go first,
+so that no process is left with a long one at the end.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and MindSpore read it; what tests start inherits it
+
 from dfcnn_ms.environment import prepare_for_mindspore
 
 prepare_for_mindspore()  # before any test module imports MindSpore
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first; within a file nothing moves."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
