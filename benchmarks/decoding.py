@@ -38,7 +38,7 @@ BEAMS = (10, 100)
 SOFTER = {"peaky": 1.0, "flat": 1.8}
 HOTWORDS, HOTWORD_LENGTHS = 200, (2, 4)
 BATCH = 32
-CALLS, PEER_CALLS = 15, 3
+CALLS, PEER_CALLS = 15, 8
 FIRST_CHARACTER = 0x4E00  # stands for unit 0 in pyctcdecode, which wants one character for each unit
 ROUNDING = 1e-3
 

@@ -4,10 +4,14 @@ Command: ``python benchmarks/features.py`` (about five seconds). One core; media
 that both meet the same disturbances. A turn is several calls in a row, as when a corpus is read: the first call after
 the other's turn finds cold caches and memory that was given back, and is the outlier of the turn's median. Last
 column: the largest difference between their numbers.
+
+What the first call of a process costs, loading numba and, once after installation, making the machine code, is said
+above the table and not counted in it.
 """
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from collections.abc import Callable
@@ -69,6 +73,10 @@ def medians(ours: Feature, theirs: Feature, wave: np.ndarray) -> tuple[float, fl
 
 
 def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # says so if something is compiled
+    start = time.perf_counter()
+    LogMel()(np.zeros(16_000, np.float32))
+    print(f"first call: {time.perf_counter() - start:.1f} s")
     rng = np.random.default_rng(0)
     print(f"{'feature':<18}{'wave':>6}{'x real time':>13}  {'peer':<23}{'x peer':>7}{'difference':>12}")
     for name, (ours, peer_name, theirs) in PAIRS.items():

@@ -37,6 +37,8 @@ PAD_FRAMES = 32
 MIN_FRAMES = 32
 #: most recordings heard at once, and most seconds of them, padding included: memory grows with both
 BATCH_SIZE, BATCH_SECONDS = 16, 240.0
+#: how much of the decoder's language model counts when characters are chosen, by a language model of their own
+LANGUAGE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -168,10 +170,16 @@ class Recognizer:
         return Outputs(features, log_probs, steps, frames * self.frontend.features.hop_ms / 1000)
 
     def sentence(self, nbest: Sequence[Hypothesis]) -> Sentence | None:
-        """The Chinese text of what may have been said; None without a model for it."""
+        """The Chinese text of what may have been said; None without a model for it.
+
+        The model of the characters is a language model too. What the decoder had counts less beside it, lest what both
+        of them know count twice.
+        """
         if self.hanzi is None:
             return None
-        return self.hanzi.decode([(self.vocabulary.decode(one.ids), one.score) for one in nbest])[0]
+        twice = 1 - LANGUAGE_SHARE
+        heard = [(self.vocabulary.decode(one.ids), one.score - twice * one.language_score) for one in nbest]
+        return self.hanzi.decode(heard)[0]
 
     def _transcript(self, outputs: Outputs, row: int, nbest: Sequence[Hypothesis]) -> Transcript:
         best, *others = (self._heard(outputs, row, hypothesis) for hypothesis in nbest)

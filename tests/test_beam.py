@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from numba import njit
 from numpy.typing import NDArray
 
+from dfcnn_ms.compiled import announced, compiled
 from dfcnn_ms.decoding import BeamSearch, Hotwords, Hypothesis
 from dfcnn_ms.decoding.align import align_ctc
-from dfcnn_ms.decoding.compiled import announced, compiled
 from dfcnn_ms.decoding.hotwords import Phrase
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.errors import ConfigError
@@ -115,6 +115,8 @@ def test_with_language_model_and_hotwords_too(seed: int) -> None:
         score = truth[hypothesis.ids] + weight * said + bonus * len(hypothesis.ids) + bonus_of(hypothesis.ids, boosts)
         assert hypothesis.language_log_prob == pytest.approx(said, abs=1e-6)
         assert hypothesis.score == pytest.approx(score, abs=1e-6)
+        counted = weight * said + bonus * len(hypothesis.ids) if language else 0.0
+        assert hypothesis.language_score == pytest.approx(counted, abs=1e-6)
     assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
 
 
@@ -238,10 +240,34 @@ def test_logits_are_refused() -> None:
 
 def test_what_was_made_for_another_network_is_refused() -> None:
     log_probs = random_log_probs(np.random.default_rng(0), 3, 9, 1.0)
-    with pytest.raises(ConfigError, match="hotwords: made for a network of 5 units, this one has 9"):
+    cure = "; make it with the vocabulary of this one"
+    with pytest.raises(ConfigError, match=f"hotwords: made for a network of 5 units, this one has 9{cure}"):
         search(log_probs, hotwords=hotwords_of({(2,): 1.0}, 5))
     with pytest.raises(ConfigError, match="language model: made for a network of 5 units"):
         search(log_probs, language=random_model(np.random.default_rng(0)).scorer(SYMBOLS))
+
+
+def test_a_text_has_the_same_probability_wherever_it_stands_in_the_list() -> None:
+    """Texts are summed together, and share what they begin with: alone, as one of five, and as one of a hundred."""
+    log_probs = random_log_probs(np.random.default_rng(6), 40, 5, 1.5)
+    lists = [search(log_probs, beam=100, nbest=nbest, min_log_prob=-math.inf) for nbest in (100, 20, 1)]
+    known = {hypothesis.ids: hypothesis.log_prob for hypothesis in lists[0]}
+    for hypothesis in (hypothesis for found in lists for hypothesis in found):
+        assert hypothesis.log_prob == pytest.approx(known[hypothesis.ids], abs=1e-9)
+        assert hypothesis.log_prob == pytest.approx(ctc_log_prob(log_probs, hypothesis.ids), abs=1e-9)
+
+
+def ctc_log_prob(log_probs: Array, ids: Text) -> float:
+    """Log-probability of a text over all its paths, by the forward algorithm on logarithms."""
+    states = [0, *(state for unit in ids for state in (unit, 0))]
+    reached = [float(log_probs[0, state]) if place < 2 else -math.inf for place, state in enumerate(states)]
+    for row in log_probs[1:].astype(float):
+        before = [-math.inf, -math.inf, *reached]
+        for place, state in enumerate(states):
+            skips = state != 0 and place > 1 and state != states[place - 2]
+            ways = before[place + 1 : place + 3] + ([before[place]] if skips else [])
+            reached[place] = float(np.logaddexp.reduce(ways)) + row[state]
+    return float(np.logaddexp.reduce(reached[-2:]))
 
 
 def test_a_decoder_says_what_it_is() -> None:

@@ -127,9 +127,15 @@ def test_counts_and_documents_both_say_how_common_a_word_is(
     assert math.log(found[one] / found[other]) == pytest.approx(logarithm, abs=1e-9)
 
 
+@pytest.fixture(scope="module")
+def dictionary() -> list[tuple[str, float, str]]:
+    """All of jieba's words."""
+    return list(module._jieba_words())
+
+
 @pytest.mark.slow
-def test_the_hero_of_a_novel_is_no_common_word() -> None:
-    counts = {word: count for word, count, _ in module._jieba_words()}
+def test_the_hero_of_a_novel_is_no_common_word(dictionary: list[tuple[str, float, str]]) -> None:
+    counts = {word: count for word, count, _ in dictionary}
     assert counts["的"] > counts["他"] > counts["苹果"] > counts["袁承志"]
     assert sum(counts.values()) == pytest.approx(60e6, rel=0.05)
 
@@ -272,8 +278,11 @@ def test_the_cache_belongs_to_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.slow
-def test_the_dictionary_of_jieba(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_dictionary_of_jieba(
+    dictionary: list[tuple[str, float, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("dfcnn_ms.decoding.hanzi.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(module, "_jieba_words", lambda: dictionary)
     model = HanziModel.default()
     assert len(model.lexicon.ids) > 340_000
     said = [(["shang4", "hai3", "zhi2", "wu4", "yuan2"], 0.0)]

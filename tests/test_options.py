@@ -12,7 +12,7 @@ import pytest
 from dfcnn_ms import cli
 from dfcnn_ms.decoding import BeamSearch, Greedy
 from dfcnn_ms.decoding.ngram import train
-from dfcnn_ms.decoding.options import NBEST_MIN_LOG_PROB, WITH_LANGUAGE_MODEL, Choice, add_flags, decoders
+from dfcnn_ms.decoding.options import NBEST_MIN_LOG_PROB, WITH_LANGUAGE_MODEL, Choice, add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.text.vocabulary import Vocabulary
 
@@ -28,8 +28,9 @@ def lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parsed(*flags: str) -> Choice:
     arguments = argparse.ArgumentParser()
+    arguments.add_argument("--nbest", type=int, default=1)
     add_flags(arguments)
-    return Choice(**vars(arguments.parse_args(flags)))
+    return choice_of(arguments.parse_args(flags))
 
 
 @pytest.mark.parametrize(
@@ -39,11 +40,12 @@ def parsed(*flags: str) -> Choice:
         (["--decoder", "greedy"], "greedy"),
         (["--decoder", "beam"], "beam"),
         (["--beam", "5"], "beam"),
-        (["--hotwords", "x"], "beam"),
+        (["--hotwords", __file__], "beam"),
         (["--length-bonus", "0"], "beam"),
-        (["--lm", "x"], WITH_LANGUAGE_MODEL),
-        (["--lm", "x", "--decoder", "beam"], WITH_LANGUAGE_MODEL),
-        (["--lm", "x", "--decoder", "greedy"], "greedy"),
+        (["--lm", __file__], WITH_LANGUAGE_MODEL),
+        (["--lm", __file__, "--decoder", "beam"], WITH_LANGUAGE_MODEL),
+        (["--lm", __file__, "--decoder", "greedy"], "greedy"),
+        (["--nbest", "2"], "beam"),
     ],
 )
 def test_the_decoder_that_is_meant(flags: list[str], name: str) -> None:
@@ -53,8 +55,8 @@ def test_the_decoder_that_is_meant(flags: list[str], name: str) -> None:
 def test_who_names_a_model_of_characters_wants_them() -> None:
     assert not parsed().wants_characters
     assert parsed("--hanzi").wants_characters
-    assert parsed("--hanzi-model", "x").wants_characters
-    assert parsed("--hanzi-model", "x").name == "greedy"
+    assert parsed("--hanzi-model", __file__).wants_characters
+    assert parsed("--hanzi-model", __file__).name == "greedy"
     assert Choice().load_hanzi() is None
 
 

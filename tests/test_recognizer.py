@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tones import Speller, begins, listener, speak, wave
+from tones import VOCABULARY, Speller, begins, listener, speak, wave
 
-from dfcnn_ms.decoding import BeamSearch
+from dfcnn_ms.decoding import BeamSearch, Hotwords
+from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.recognizer import BATCH_SECONDS, BATCH_SIZE, Recognizer, by_length
 
 SAID = ["yi1 er4 san1", "si4", "er4 er4", "san1 yi1 si4 yi1", "yi1"]
@@ -82,6 +83,27 @@ def test_characters_of_the_best_hypothesis() -> None:
     assert spoken.sentence.score == spoken.score
     assert [one.characters for one in spoken.alternatives] == [None, None]
     assert silent.characters == ""
+
+
+def test_the_language_model_of_the_decoder_counts_half_for_the_characters_and_hotwords_count_whole() -> None:
+    """The sound is for yi1 by three quarters of what the decoder's language model is for er4; the speller is for none.
+
+    So the decoder hears er4, but half of what it had for that does not outweigh the sound. A hotword does.
+    """
+    recognizer, model = listener(), train([["er4"]] * 9 + [["yi1"]], order=2)
+    recognizer.hanzi = Speller()  # type: ignore[assignment]
+    odds = 0.75 * 0.5 * (model.log_prob(["er4"]) - model.log_prob(["yi1"]))
+    log_probs = np.full((1, 1, len(VOCABULARY)), -9.0)
+    log_probs[0, 0, VOCABULARY.encode(["yi1", "er4"])] = -1.0, -1.0 - odds
+    for line, characters in (("si4", "一"), ("er4", "二")):
+        hotwords = Hotwords.parse([line], VOCABULARY.symbols)
+        language = model.scorer(VOCABULARY.symbols)
+        search = BeamSearch(nbest=5, min_log_prob=-9.5, language=language, length_bonus=1.0, hotwords=hotwords)
+        nbest = search(log_probs, [1])[0]
+        assert VOCABULARY.decode(nbest[0].ids) == ["er4"]
+        sentence = recognizer.sentence(nbest)
+        assert sentence is not None
+        assert sentence.text == characters
 
 
 def test_any_decoder_will_do() -> None:

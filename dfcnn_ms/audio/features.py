@@ -15,13 +15,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfcnn_ms.audio.wave import Array
 from dfcnn_ms.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from dfcnn_ms.audio.spectrum import PowerSpectrum
 
 WINDOWS: dict[str, Callable[[int], NDArray[np.float64]]] = {
     "hamming": lambda n: 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(n) / n),
@@ -82,13 +85,14 @@ class Features(ABC):
 
     def __call__(self, wave: Array) -> Array:
         """Turn samples (N,), N >= 1, full scale 1.0, into features (T, F), float32 and contiguous."""
-        frames = self._frames(self._prepare(_check_wave(wave)))  # (T, W)
-        features = np.empty((len(frames), self.num_bins), np.float32)
-        padded = np.zeros((min(len(frames), _BLOCK_FRAMES), self.n_fft), np.float32)
-        for start in range(0, len(frames), _BLOCK_FRAMES):
-            block = frames[start : start + _BLOCK_FRAMES]
-            np.multiply(block, self._window, out=padded[: len(block), : self.window_samples])
-            self._from_power(_power(padded[: len(block)]), features[start : start + _BLOCK_FRAMES])
+        wave = self._extended(self._prepare(_check_wave(wave)))
+        features = np.empty((self.num_frames(len(wave)), self.num_bins), np.float32)
+        powers = np.empty((min(len(features), _BLOCK_FRAMES), self.n_fft // 2 + 1), np.float32)
+        for start in range(0, len(features), _BLOCK_FRAMES):
+            block = features[start : start + _BLOCK_FRAMES]
+            power = powers[: len(block)]
+            self._power(wave[start * self.hop_samples :], self.hop_samples, power)
+            self._from_power(power, block)
         return features
 
     def _prepare(self, wave: Array) -> Array:
@@ -103,14 +107,17 @@ class Features(ABC):
     def _from_power(self, power: Array, out: Array) -> None:
         """Write the features of power (t, n_fft // 2 + 1) into ``out`` (t, F)."""
 
-    def _frames(self, wave: Array) -> Array:
-        """Views (T, W) on the wave, which is extended by zeros if the last frame needs it."""
-        num_frames = self.num_frames(len(wave))
-        missing = (num_frames - 1) * self.hop_samples + self.window_samples - len(wave)
-        if missing > 0:
-            wave = np.pad(wave, (0, missing))
-        windows = np.lib.stride_tricks.sliding_window_view(wave, self.window_samples)
-        return windows[:: self.hop_samples][:num_frames]
+    def _extended(self, wave: Array) -> Array:
+        """The wave, followed by zeros if the last frame needs them."""
+        missing = (self.num_frames(len(wave)) - 1) * self.hop_samples + self.window_samples - len(wave)
+        return np.pad(wave, (0, missing)) if missing > 0 else wave
+
+    @cached_property
+    def _power(self) -> PowerSpectrum:
+        # Here, because numba takes half a second to load.
+        from dfcnn_ms.audio.spectrum import PowerSpectrum
+
+        return PowerSpectrum(self._window, self.n_fft)
 
 
 @dataclass(frozen=True)
@@ -379,16 +386,6 @@ class GlobalCmvn:
         if set(values) != {"mean", "std"}:
             raise DataError(f"cmvn: got the keys {sorted(values)}; give mean and std")
         return cls(np.array(values["mean"], np.float32), np.array(values["std"], np.float32))
-
-
-def _power(frames: Array) -> Array:
-    """Squared magnitudes (t, n_fft // 2 + 1) of windowed, padded frames (t, n_fft)."""
-    # Here, because scipy takes a tenth of a second to import; unlike NumPy 1 it transforms in float32.
-    from scipy.fft import rfft
-
-    parts = rfft(frames).view(np.float32)  # (t, n_fft + 2): real, imaginary, real, ...
-    np.square(parts, out=parts)
-    return np.asarray(parts[:, 0::2] + parts[:, 1::2])
 
 
 def _blocks_of(filters: Array) -> list[tuple[slice, slice, Array]]:

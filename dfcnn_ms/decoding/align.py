@@ -53,7 +53,7 @@ def align_ctc(log_probs: Array, ids: Sequence[int]) -> Alignment:
     Raises:
         DataError: the text needs more steps than there are.
     """
-    from dfcnn_ms.decoding.compiled import announced
+    from dfcnn_ms.compiled import announced
 
     log_probs, ids = checked(log_probs, ids)
     if not len(log_probs):

@@ -87,7 +87,7 @@ class BeamSearch:
             log_probs: natural logarithms of probabilities (B, U, V).
             lengths: steps of each utterance (B,); what follows them is never looked at.
         """
-        from dfcnn_ms.decoding.compiled import announced
+        from dfcnn_ms.compiled import announced
         from dfcnn_ms.decoding.prefixes import Options, searcher
 
         log_probs, lengths = check_batch(log_probs, lengths)
@@ -96,10 +96,10 @@ class BeamSearch:
         trie = _no_hotwords(units) if self.hotwords is None else self.hotwords.trie
         weight, bonus = float(self.lm_weight), float(self.length_bonus)
         options = Options(self.beam, self.nbest, float(self.min_log_prob), weight, bonus)
-        search = searcher()
+        search, counted = searcher(), (0.0, 0.0) if self.language is None else (weight, bonus)
 
         def decode(scores: Array) -> list[Hypothesis]:
-            return _hypotheses(*search(scores, _peaks(scores), trie, self.language, options))
+            return _hypotheses(search(scores, _peaks(scores), trie, self.language, options), *counted)
 
         with announced("the beam search" + ("" if self.language is None else " with a language model")):
             return _each(decode, _utterances(log_probs, lengths), self.threads or _cores())
@@ -112,7 +112,10 @@ class BeamSearch:
         }
         for name, number in made_for.items():
             if number != units:
-                raise ConfigError(f"{name}: made for a network of {number} units, this one has {units}")
+                raise ConfigError(
+                    f"{name}: made for a network of {number} units, this one has {units}; "
+                    "make it with the vocabulary of this one"
+                )
 
 
 @lru_cache(maxsize=4)
@@ -122,16 +125,18 @@ def _no_hotwords(units: int) -> HotwordTrie:
 
 def _utterances(log_probs: Array, lengths: Array) -> list[Array]:
     """The own steps (U, V) of each utterance in the one layout that the search is compiled for."""
-    with np.errstate(over="ignore"):  # what is too little for float32 is impossible
-        pairs = zip(log_probs, lengths, strict=True)
-        return [np.require(utterance[:length], np.float32, ["C", "A", "W"]) for utterance, length in pairs]
+    if log_probs.dtype != np.float32:
+        with np.errstate(over="ignore"):  # what is too little for float32 is impossible
+            log_probs = log_probs.astype(np.float32)
+    batch = np.require(log_probs, None, ["C", "A", "W"])
+    return [utterance[:length] for utterance, length in zip(batch, lengths.tolist(), strict=True)]
 
 
 def _peaks(scores: Array) -> Array:
     """The highest of each step (U,)."""
     peaks = scores.max(axis=1).astype(np.float64)
     check_peaks(peaks)
-    if (peaks > ROUNDING).any():
+    if peaks.max(initial=0.0) > ROUNDING:
         raise ValueError(f"scores must be logarithms of probabilities; got {peaks.max():g}, above 0; are they logits?")
     return peaks
 
@@ -144,12 +149,19 @@ def _each(decode: Decode, utterances: list[Array], threads: int) -> list[list[Hy
         return list(pool.map(decode, utterances))
 
 
-def _hypotheses(scores: Array, lengths: Array, ids: Array, steps: Array, confidences: Array) -> list[Hypothesis]:
-    """An n-best list of R texts from scores (R, 3), lengths (R,), and what is said of each unit (R, longest)."""
-    texts = zip(scores.tolist(), lengths.tolist(), ids.tolist(), steps.tolist(), confidences.tolist(), strict=True)
+def _hypotheses(found: tuple[Array, ...], weight: float, bonus: float) -> list[Hypothesis]:
+    """An n-best list of R texts.
+
+    Args:
+        found: scores (R, 3), lengths (R,), and of each unit (R, longest) the id, its step and its confidence.
+        weight: of the language model.
+        bonus: of each unit, beside the language model.
+    """
     return [
-        Hypothesis(tuple(ids[:n]), tuple(steps[:n]), acoustic, tuple(confidences[:n]), language, whole)
-        for (acoustic, language, whole), n, ids, steps, confidences in texts
+        Hypothesis(
+            tuple(ids[:n]), tuple(steps[:n]), acoustic, tuple(sure[:n]), language, whole, weight * language + bonus * n
+        )
+        for (acoustic, language, whole), n, ids, steps, sure in zip(*(part.tolist() for part in found), strict=True)
     ]
 
 

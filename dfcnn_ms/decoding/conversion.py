@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from dfcnn_ms.decoding.compiled import compiled
+from dfcnn_ms.compiled import compiled
 from dfcnn_ms.decoding.tables import Arcs, ByClass, Edges, Language, Trie, Ways
 
 TONE_BITS = 3

@@ -186,7 +186,7 @@ class _Search:
     """All words over one lattice, and the ways through them."""
 
     def __init__(self, model: HanziModel, lattice: Lattice) -> None:
-        from dfcnn_ms.decoding.compiled import announced
+        from dfcnn_ms.compiled import announced
         from dfcnn_ms.decoding.conversion import search
 
         self.language = model.language

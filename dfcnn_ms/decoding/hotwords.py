@@ -44,8 +44,8 @@ class HotwordTrie(NamedTuple):
         edges: `units[edges[s]:edges[s + 1]]` are the units that lead on from state s, `targets` where to.
         fail: the longest shorter beginning that is also an end of the state (S,).
         gained: what the phrases gain that end in a state (S,), a logarithm.
+        growth: what that multiplies by (S,).
         lift: what the most promising phrase that is begun there would have gained so far multiplies by (S,).
-        bounds: the most that gains and lift of a state can multiply by, by the unit (V,) that leads to it.
     """
 
     first: Array
@@ -54,8 +54,8 @@ class HotwordTrie(NamedTuple):
     targets: Array
     fail: Array
     gained: Array
+    growth: Array
     lift: Array
-    bounds: Array
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def build_trie(boosts: dict[tuple[int, ...], float], units: int) -> HotwordTrie:
     """
     children = _children(boosts)
     fail = _fail(children)
-    gained, lift = _gained(boosts, children, fail), np.exp(_credit(boosts, children, fail))
+    gained = _gained(boosts, children, fail)
     if gained.max() > MOST_GAIN:
         raise DataError(
             f"a hotword gains {gained.max():g}, more than {MOST_GAIN:g}; give it, or those in it, a lower boost"
@@ -169,8 +169,8 @@ def build_trie(boosts: dict[tuple[int, ...], float], units: int) -> HotwordTrie:
         targets=np.array([target for child in children for target in child.values()], np.int32),
         fail=np.array(fail, np.int32),
         gained=gained,
-        lift=lift,
-        bounds=_bounds(children, np.exp(gained) * lift, units),
+        growth=np.exp(gained),
+        lift=np.exp(_credit(boosts, children, fail)),
     )
 
 
@@ -265,11 +265,3 @@ def _credit(boosts: dict[tuple[int, ...], float], children: list[dict[int, int]]
     for _, _, state in _breadth_first(children):
         credit[state] = max(credit[state], credit[fail[state]])
     return credit
-
-
-def _bounds(children: list[dict[int, int]], factors: Array, units: int) -> Array:
-    """The highest factor (S,) of the states to which each unit leads."""
-    bounds = np.ones(units)
-    for _, unit, state in _breadth_first(children):
-        bounds[unit] = max(bounds[unit], factors[state])
-    return bounds

@@ -28,6 +28,7 @@ class Hypothesis:
         confidences: the highest probability of each unit along its run of steps, 0 to 1.
         language_log_prob: natural log-probability by the language model, sentence end included; 0 without one.
         score: what an n-best list is ordered by: `log_prob`, and what language model, length bonus and hotwords add.
+        language_score: what of `score` comes from the language model, with the length bonus beside it; 0 without one.
     """
 
     ids: tuple[int, ...]
@@ -36,6 +37,7 @@ class Hypothesis:
     confidences: tuple[float, ...]
     language_log_prob: float = 0.0
     score: float = math.nan
+    language_score: float = 0.0
 
     def __post_init__(self) -> None:
         if math.isnan(self.score):

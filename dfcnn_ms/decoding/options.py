@@ -25,7 +25,7 @@ NBEST_MIN_LOG_PROB = -15.0
 
 
 def add_flags(arguments: argparse.ArgumentParser) -> None:
-    """Adds the flags; a command hands their values on as a :class:`Choice`."""
+    """Adds the flags that :func:`choice_of` reads; ``--nbest`` means another thing to each command, which adds it."""
     group = arguments.add_argument_group("decoding")
     group.add_argument(
         "--decoder", choices=tuple(DECODERS), help="default: beam where a flag of the search is given, else greedy"
@@ -115,6 +115,27 @@ class Choice:
         """
         if self.decoder == "greedy" and self.wants_search:
             raise ConfigError("--decoder greedy takes no other flag of the search; leave it out, or say --decoder beam")
+
+
+def choice_of(options: argparse.Namespace) -> Choice:
+    """What the flags say; what cannot be meant is refused.
+
+    Raises:
+        ConfigError: see :meth:`Choice.check`.
+    """
+    choice = Choice(
+        decoder=options.decoder,
+        beam=options.beam,
+        lm=options.lm,
+        lm_weight=options.lm_weight,
+        length_bonus=options.length_bonus,
+        hotwords=options.hotwords,
+        hanzi=options.hanzi,
+        hanzi_model=options.hanzi_model,
+        nbest=options.nbest,
+    )
+    choice.check()
+    return choice
 
 
 def decoders(choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float]) -> dict[str, Decoder]:

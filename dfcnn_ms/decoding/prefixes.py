@@ -29,8 +29,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dfcnn_ms.compiled import compiled
 from dfcnn_ms.decoding import trellis
-from dfcnn_ms.decoding.compiled import compiled
 from dfcnn_ms.decoding.ngram import kernels
 from dfcnn_ms.decoding.ngram.kernels import advance, finish
 from dfcnn_ms.decoding.trellis import best_path
@@ -44,7 +44,8 @@ ACOUSTIC, LANGUAGE, WHOLE = 0, 1, 2  # columns of scores
 MAIN, BEGUN, FREE = 0, 1, 2  # entries of sizes
 SHARE = 20  # for so many places in the beam, one more for a begun hotword
 SUMMED = 5  # how many of the best texts, at least, are scored over all their paths
-TINY = 1e-100
+SMALL = 1e-20  # what remains of all paths is then made one again
+BLOCK = 64  # units that are looked at together
 _STIR, _HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)  # spread the bits of a hash
 
 NODE = np.dtype(
@@ -79,8 +80,7 @@ TOKEN = np.dtype(
         ("hotwords", np.int32),  # state after it from the first state, and what growing by it then adds to the prior
         ("prior", np.float64),
         ("growth", np.float64),
-        ("probability", np.float64),
-        ("bound", np.float64),  # what growing by it can multiply a prefix by, at most
+        ("bound", np.float64),  # what growing by it multiplies a prefix by from there, with what it is lent then
     ],
     align=True,
 )
@@ -124,7 +124,8 @@ class Room(NamedTuple):
         sizes: how many of `heap` and of `begun` are taken, and the number of the free candidate (3,).
         tokens: the units of a step that are probable enough, without the blank (TOKEN).
         present: the probability of each unit (V,) at this step; 0 for those that are not probable enough.
-        taken: the last turn (V,) at which an entry was found to have a child in the beam by each unit.
+        taken: the last turn (V,) at which an entry was seen to grow by each unit otherwise than from the first state.
+        edges: those of the hotwords that lead an entry on at this step; at most one for each unit (V,).
     """
 
     nodes: Array
@@ -139,6 +140,7 @@ class Room(NamedTuple):
     tokens: Array
     present: Array
     taken: Array
+    edges: Array
 
 
 @part
@@ -161,6 +163,7 @@ def _room(steps: int, units: int, beam: int, begun: int, start: int) -> Room:
         np.empty(units, TOKEN),
         np.zeros(units),
         np.zeros(units, np.int64),
+        np.zeros(units, np.int32),
     )
     root, entry = room.nodes[0], room.entries[0]
     root.parent, root.unit, root.slot, root.hotwords, root.language = NONE, BLANK_ID, 0, 0, start
@@ -170,22 +173,40 @@ def _room(steps: int, units: int, beam: int, begun: int, start: int) -> Room:
 
 
 @part
-def _list_tokens(room: Room, row: Array, peak: float, trie: Any, options: Options) -> int:
-    """Lists the units of a step (V,) that are probable enough, the best first; says how many."""
+def _list_tokens(room: Room, row: Array, peak: float, trie: Any, options: Options) -> tuple[int, int]:
+    """Lists the units of a step (V,) that are probable enough, the best first.
+
+    Returns:
+        How many they are, and how many up to the last one that begins a hotword.
+    """
     threshold, plain, count = np.float32(min(peak, options.min_log_prob)), math.exp(options.length_bonus), 0
-    for unit in range(len(row)):
-        if row[unit] >= threshold:
-            probability = math.exp(row[unit] - peak)
-            room.present[unit] = probability
+    for start in range(0, len(row), BLOCK):
+        if not _any_above(row[start : start + BLOCK], threshold):
+            continue
+        for unit in range(start, min(start + BLOCK, len(row))):
+            if row[unit] < threshold:
+                continue
+            room.present[unit] = math.exp(row[unit] - peak)
             if unit != BLANK_ID:
-                token = room.tokens[count]
-                token.unit, token.hotwords, token.probability = unit, trie.first[unit], probability
-                token.prior = options.length_bonus + trie.gained[token.hotwords]
-                token.growth = plain if token.hotwords == 0 else math.exp(token.prior)
-                token.bound = probability * trie.bounds[unit] * plain
+                token, state = room.tokens[count], trie.first[unit]
+                token.unit, token.hotwords, token.growth = unit, state, plain * trie.growth[state]
+                token.prior = options.length_bonus + trie.gained[state]
+                token.bound = room.present[unit] * token.growth * trie.lift[state]
                 count += 1
     _sort(room.tokens, count)
-    return count
+    lending = count
+    while lending > 0 and trie.lift[room.tokens[lending - 1].hotwords] == 1.0:
+        lending -= 1
+    return count, lending
+
+
+@part
+def _any_above(scores: Array, threshold: Any) -> bool:
+    """Whether some score is that high. It looks at all of them, because so it can look at several at a time."""
+    found = False
+    for place in range(len(scores)):
+        found |= scores[place] >= threshold
+    return found
 
 
 @part
@@ -210,7 +231,6 @@ def _swap(tokens: Array, one: int, other: int) -> None:
     a.hotwords, b.hotwords = b.hotwords, a.hotwords
     a.prior, b.prior = b.prior, a.prior
     a.growth, b.growth = b.growth, a.growth
-    a.probability, b.probability = b.probability, a.probability
     a.bound, b.bound = b.bound, a.bound
 
 
@@ -318,13 +338,12 @@ def _sink(heap: Array, keys: Array, place: int) -> None:
     heap[place] = number
 
 
-@part
-def _take_turn(room: Room, entry: Any, turn: int) -> None:
+@within
+def _take_turn(entries: Array, child: int, taken: Array, turn: int) -> None:
     """Marks the units by which an entry grows into others of the beam; :func:`_stay` has seen to these."""
-    child = entry.child
     while child != NONE:
-        room.taken[room.entries[child].unit] = turn
-        child = room.entries[child].sibling
+        taken[entries[child].unit] = turn
+        child = entries[child].sibling
 
 
 @within
@@ -336,43 +355,50 @@ def _least(heap: Array, keys: Array, size: int) -> float:
 
 
 @part
-def _grow(room: Room, count: int, many: int, turn: int, trie: Any, language: Any, options: Options) -> None:
+def _grow(
+    room: Room, count: int, many: int, lending: int, turn: int, trie: Any, language: Any, options: Options
+) -> None:
     """Grows each entry by each token, and offers the result where it may be chosen.
 
-    What a token can multiply by at most is known: language model and hotwords are asked for little that fails.
+    Where an entry has begun a hotword, the units that lead on from there come first; all other units do what they would
+    do after anything, so that tokens that promise too little end the list. The language model is asked for little that
+    fails, as it can only lower what is promised.
     """
     whole, lent = _least(room.heap, room.whole, room.sizes[MAIN]), _least(room.begun, room.lent, room.sizes[BEGUN])
-    lifts = trie.lift
+    lifts, plain = trie.lift, math.exp(options.length_bonus)
     for slot in range(count):
         entry = room.entries[slot]
         node, total = room.nodes[entry.node], _total(entry)
-        if total * room.tokens[0].bound <= min(whole, lent):
+        if node.hotwords == 0 and total * room.tokens[0].bound <= min(whole, lent):
             continue
-        _take_turn(room, entry, turn + slot)
-        for index in range(many):
-            token = room.tokens[index]
-            if total * token.bound <= min(whole, lent):
-                break
-            if room.taken[token.unit] == turn + slot:
-                continue
-            probability = _ready(entry, token.unit) * token.probability
-            hotwords, prior, growth = token.hotwords, token.prior, token.growth
-            if node.hotwords != 0:
-                hotwords = _follow(trie, node.hotwords, token.unit)
-                prior = options.length_bonus + trie.gained[hotwords]
-                growth = math.exp(prior)
-            lift = lifts[hotwords]
+        _take_turn(room.entries, entry.child, room.taken, turn + slot)
+        ahead = 0
+        if node.hotwords != 0:
+            ahead = _lead_on(trie.edges, trie.units, trie.fail, node.hotwords, room, turn + slot)
+        for index in range(-ahead, many):
+            if index < 0:
+                edge = room.edges[-1 - index]
+                unit, hotwords = trie.units[edge], trie.targets[edge]
+                prior, growth = options.length_bonus + trie.gained[hotwords], plain * trie.growth[hotwords]
+            else:
+                token = room.tokens[index]
+                if total * token.bound <= (min(whole, lent) if index < lending else whole):
+                    break
+                unit, hotwords, prior, growth = token.unit, token.hotwords, token.prior, token.growth
+                if room.taken[unit] == turn + slot:
+                    continue
+            probability, lift = _ready(entry, unit) * room.present[unit], lifts[hotwords]
             if probability * growth <= whole and (lift == 1.0 or probability * growth * lift <= lent):
                 continue
             log_prob, state = 0.0, np.int64(0)
             if language is not None:
-                log_prob, state = advance(language, node.language, token.unit)
+                log_prob, state = advance(language, node.language, unit)
                 prior += options.lm_weight * log_prob
-                growth = math.exp(prior)
+                growth *= math.exp(options.lm_weight * log_prob)
                 if probability * growth <= whole and (lift == 1.0 or probability * growth * lift <= lent):
                     continue
             candidate = room.found[room.sizes[FREE]]
-            candidate.node, candidate.parent, candidate.unit = NONE, entry.node, token.unit
+            candidate.node, candidate.parent, candidate.unit = NONE, entry.node, unit
             candidate.hotwords, candidate.language, candidate.language_log_prob = hotwords, state, log_prob
             candidate.prior, candidate.growth = prior, growth
             candidate.blank, candidate.spoken = 0.0, probability * growth
@@ -381,15 +407,21 @@ def _grow(room: Room, count: int, many: int, turn: int, trie: Any, language: Any
             lent = _least(room.begun, room.lent, room.sizes[BEGUN])
 
 
-@part
-def _follow(trie: Any, state: int, unit: int) -> int:
-    """The state of the hotwords after one more unit: the longest end of what was said that begins a phrase."""
+@within
+def _lead_on(edges: Array, units: Array, fail: Array, state: int, room: Room, turn: int) -> int:
+    """Lists where the hotwords go on from a state with the units of this step, the longest first; says how many.
+
+    A unit that leads on from the longest beginning of a phrase is not looked for in the shorter ones.
+    """
+    count = 0
     while state != 0:
-        for edge in range(trie.edges[state], trie.edges[state + 1]):
-            if trie.units[edge] == unit:
-                return trie.targets[edge]
-        state = trie.fail[state]
-    return trie.first[unit]
+        for edge in range(edges[state], edges[state + 1]):
+            unit = units[edge]
+            if room.present[unit] > 0.0 and room.taken[unit] != turn:
+                room.edges[count], room.taken[unit] = edge, turn
+                count += 1
+        state = fail[state]
+    return count
 
 
 @part
@@ -434,14 +466,14 @@ def _search(room: Room, log_probs: Array, peaks: Array, trie: Any, language: Any
     """Goes through the steps (U, V); says how many entries there are, and the logarithm of what was divided out."""
     count, made, offset = 1, 1, 0.0
     for step in range(len(log_probs)):
-        many = _list_tokens(room, log_probs[step], peaks[step], trie, options)
+        many, lending = _list_tokens(room, log_probs[step], peaks[step], trie, options)
         offset += peaks[step]
         if many == 0:
             _fall_silent(room, count)
         else:
             _link(room, count)
             _stay(room, count, trie.lift)
-            _grow(room, count, many, 1 + step * len(room.entries), trie, language, options)
+            _grow(room, count, many, lending, 1 + step * len(room.entries), trie, language, options)
             count, made, best = _keep(room, made)
             offset += math.log(best)
             _divide(room, count, best)
@@ -546,48 +578,84 @@ def _probabilities(log_probs: Array, peaks: Array, units: Array, count: int) -> 
 
 
 @part
-def _summed(table: Array, ids: Array, length: int, column: Array) -> float:
-    """Log-probability of a text, all its paths together, by the forward algorithm.
+def _lanes(ids: Array, lengths: Array) -> tuple[Array, Array]:
+    """Where texts part from the first one, and where each has the lanes of what follows, the last of all behind them.
+
+    Returns:
+        How many units each has in common with the first text at its beginning (R,), 0 for the first itself.
+        Its first lane (R + 1,), which stands for what is in common.
+    """
+    shared, first = np.zeros(len(ids), np.int64), np.zeros(len(ids) + 1, np.int64)
+    for text in range(len(ids)):
+        if text > 0:
+            while shared[text] < min(lengths[0], lengths[text]) and ids[text, shared[text]] == ids[0, shared[text]]:
+                shared[text] += 1
+        first[text + 1] = first[text] + 1 + lengths[text] - shared[text]
+    return shared, first
+
+
+@njit(nogil=True, fastmath={"reassoc", "contract"})
+def _advance(silence: float, said: Array, skip: Array, blank: Array, spoken: Array) -> float:
+    """One step of the forward algorithm in all lanes (P,) but the first, several at a time; returns their sum."""
+    total = 0.0
+    for lane in range(len(said) - 1, 0, -1):  # downwards: what is read is still that of the step before
+        here, before = spoken[lane], blank[lane - 1] + skip[lane] * spoken[lane - 1]
+        blank[lane] = (blank[lane] + here) * silence
+        spoken[lane] = (here + before) * said[lane]
+        total += blank[lane] + spoken[lane]
+    blank[0] *= silence
+    return total + blank[0]
+
+
+@part
+def _summed(table: Array, ids: Array, lengths: Array, column: Array) -> Array:
+    """Log-probabilities (R,) of texts, all paths of each together, by the forward algorithm.
+
+    What a text has in common with the first one is computed once.
 
     Args:
         table: probabilities (U, D), the blank's first.
-        ids: the text, perhaps with padding after it.
-        length: how many units the text has.
+        ids: the texts (R, longest).
+        lengths: how many units each has (R,).
         column: where those of each unit are (V,).
     """
-    # spoken[i] ends in unit i - 1, and blank[i] follows it; before the first step all is in blank[0]
-    offset, blank, spoken, skip = 0.0, np.zeros(length + 1), np.zeros(length + 1), np.zeros(length + 1)
-    blank[0] = 1.0
-    for place in range(2, length + 1):
-        skip[place] = 1.0 if ids[place - 1] != ids[place - 2] else 0.0
+    shared, first = _lanes(ids, lengths)
+    lanes, offset = first[-1], 0.0
+    columns, said, skip = np.zeros(lanes, np.int64), np.zeros(lanes), np.ones(lanes)
+    blank, spoken = np.zeros(lanes), np.zeros(lanes)  # spoken ends in the unit of a lane, and blank follows it
+    for text in range(len(ids)):
+        blank[first[text]] = 1.0 if shared[text] == 0 else 0.0
+        for place in range(shared[text], lengths[text]):
+            lane = first[text] + 1 + place - shared[text]
+            columns[lane] = column[ids[text, place]]
+            skip[lane] = 1.0 if place == 0 or ids[text, place] != ids[text, place - 1] else 0.0
     for step in range(len(table)):
-        total = 0.0
-        for place in range(length, 0, -1):
-            here, before = spoken[place], blank[place - 1] + skip[place] * spoken[place - 1]
-            blank[place] = (blank[place] + here) * table[step, 0]
-            spoken[place] = (here + before) * table[step, column[ids[place - 1]]]
-            total += blank[place] + spoken[place]
-        blank[0] *= table[step, 0]
-        total += blank[0]
+        for lane in range(lanes):
+            said[lane] = table[step, columns[lane]]
+        total = _advance(table[step, 0], said, skip, blank, spoken)
+        for text in range(1, len(ids)):
+            blank[first[text]], spoken[first[text]] = blank[shared[text]], spoken[shared[text]]
         if total == 0.0:
-            return -math.inf
-        if total < TINY:
+            break
+        if total < SMALL:
             offset += math.log(total)
-            for place in range(length + 1):
-                blank[place] /= total
-                spoken[place] /= total
-    return offset + math.log(blank[length] + spoken[length])
+            blank /= total
+            spoken /= total
+    log_probs = np.empty(len(ids))
+    for text in range(len(ids)):
+        last = first[text + 1] - 1
+        log_probs[text] = offset + math.log(blank[last] + spoken[last])
+    return log_probs
 
 
 @part
 def _sum_up(ids: Array, lengths: Array, scores: Array, log_probs: Array, peaks: Array) -> None:
     """Replaces the acoustic part of scores (R, 3), a sum over the paths that the beam kept, by that over all."""
     units, column, count = _columns(ids, lengths, log_probs.shape[1])
-    table, level = _probabilities(log_probs, peaks, units, count), 0.0
-    for peak in peaks:
-        level += peak
+    summed = _summed(_probabilities(log_probs, peaks, units, count), ids, lengths, column)
+    level = peaks.sum()
     for text in range(len(ids)):
-        log_prob = level + _summed(table, ids[text], int(lengths[text]), column)
+        log_prob = level + summed[text]
         if log_prob > -math.inf:
             scores[text, WHOLE] += log_prob - scores[text, ACOUSTIC]
             scores[text, ACOUSTIC] = log_prob

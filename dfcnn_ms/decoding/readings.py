@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dfcnn_ms.text.pinyin import SyllableError, canonical
 
@@ -90,7 +91,17 @@ class Readings:
             yield word[begin : begin + length]
             begin += length
 
+    @cached_property
+    def _seen(self) -> dict[str, Spelt]:
+        """Pieces of words that were read already; few characters make up all words."""
+        return {}
+
     def _piece(self, piece: str) -> Spelt:
+        if piece not in self._seen:
+            self._seen[piece] = self._read(piece)
+        return self._seen[piece]
+
+    def _read(self, piece: str) -> Spelt:
         if len(piece) > 1:
             return [(0.0, tuple(options[0] for options in self.phrases[piece]))]
         used = sum(self.shares.get(piece, {}).values())

@@ -50,9 +50,9 @@ class Grid:
         if not self.lm_weights or not self.length_bonuses:
             raise ConfigError("tuning needs at least one weight and one length bonus to try")
         if not all(0 <= weight < math.inf for weight in self.lm_weights):
-            raise ConfigError(f"weights of a language model must be 0 or more; got {self.lm_weights}")
+            raise ConfigError(f"weights of a language model must be 0 or more; got {_listed(self.lm_weights)}")
         if not all(map(math.isfinite, self.length_bonuses)):
-            raise ConfigError(f"length bonuses must be numbers; got {self.length_bonuses}")
+            raise ConfigError(f"length bonuses must be numbers; got {_listed(self.length_bonuses)}")
 
     @property
     def steps(self) -> tuple[float, float]:
@@ -135,6 +135,10 @@ def _padded(log_probs: Sequence[np.ndarray]) -> tuple[np.ndarray, list[int]]:
     for row, one in enumerate(log_probs):
         batch[row, : len(one)] = one
     return batch, lengths
+
+
+def _listed(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)
 
 
 def _step(values: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from dfcnn_ms.decoding.compiled import compiled
+from dfcnn_ms.compiled import compiled
 from dfcnn_ms.decoding.ngram.text import BOS_ID, EOS_ID
 from dfcnn_ms.decoding.ngram.trie import LanguageScorer
 

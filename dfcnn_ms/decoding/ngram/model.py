@@ -157,7 +157,7 @@ class NgramModel:
         return known_ids(self.words)
 
     def _log_probs(self, ids: np.ndarray) -> np.ndarray:
-        from dfcnn_ms.decoding.compiled import announced
+        from dfcnn_ms.compiled import announced
         from dfcnn_ms.decoding.ngram.kernels import score
 
         with announced("the language model"):

@@ -80,7 +80,7 @@ def with_backoffs(trie: Trie) -> Trie:
 
 def _shorter(trie: Trie, log_prob: np.ndarray) -> np.ndarray:
     """Natural log-probability of the word of each node after its context without the first word (M,)."""
-    from dfcnn_ms.decoding.compiled import announced
+    from dfcnn_ms.compiled import announced
     from dfcnn_ms.decoding.ngram.kernels import shorter_log_probs
 
     words = level_starts(trie)[2]

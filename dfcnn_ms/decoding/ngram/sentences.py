@@ -49,7 +49,7 @@ def read_sentences(
                 sentence = tokens(line)
             except DataError as error:
                 if skip is None:
-                    raise
+                    raise DataError(f"{error}; --skip-unreadable leaves such lines out") from None
                 skip(error)
                 continue
             if sentence:

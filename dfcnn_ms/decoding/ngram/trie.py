@@ -89,7 +89,7 @@ def keep(levels: Sequence[Level], masks: Sequence[np.ndarray]) -> list[Level]:
 
 def assemble(levels: Sequence[Level]) -> Trie:
     """Puts the n-grams of all orders into one trie; the first level holds every word, in the order of the ids."""
-    from dfcnn_ms.decoding.compiled import announced
+    from dfcnn_ms.compiled import announced
     from dfcnn_ms.decoding.ngram.kernels import links
 
     while len(levels) > 1 and not len(levels[-1].word):
