@@ -1,6 +1,7 @@
 """How fast training is fed: against what the network consumes, and against a plain Python loop with librosa.
 
-Command: ``python benchmarks/data.py`` (about six minutes on two cores; makes and removes some 300 MB in ``--folder``).
+Command: ``python benchmarks/data.py`` (about six minutes on two cores; makes and removes some 300 MB in ``--folder``;
+``--only feeding``, ``workers`` or ``opening`` is a part of it).
 It uses the training set of the digits page, which it makes if it is missing (``--data``).
 
 * Consumption: steps of the digits network with its loss and optimiser, in its commonest shape, compiled before.
@@ -194,6 +195,7 @@ def reading(folder: Path) -> tuple[float, float]:
 
 def memory(folder: Path) -> list[float]:
     """MB of a loader process after each of four epochs."""
+    write_pack(folder / "train.jsonl", "audio", Frontend(page(folder).features, page(folder).cmvn))
     _, _, source = load_training(page(folder, NOISY, "data.packed=true", "data.workers=1"))
     sizes = []
     for _ in range(4):
@@ -220,26 +222,40 @@ def death(folder: Path) -> tuple[float, str]:
     raise AssertionError("nobody noticed")
 
 
+def print_workers(folder: Path) -> None:
+    """Prints what becomes of a loader process: its memory, and its death."""
+    sizes = ", ".join(f"{size:.0f}" for size in memory(folder))
+    print(f"memory of a loader process after each epoch: {sizes} MB")
+    seconds, sentence = death(folder)
+    print(f"{seconds:.2f} s after the SIGKILL of a loader process: {sentence}")
+
+
+def print_opening(folder: Path) -> None:
+    """Prints how long a large pack takes to open, and how fast it is read."""
+    seconds, busy = opening(folder)
+    print(f"{MANY:,} packed utterances: {seconds:.1f} s to the first batch, {busy:.1f} s of the processor")
+    ours, theirs = reading(folder)
+    print(f"records at random places: {ours:,.0f} a second; MindDataset from first to last: {theirs:,.0f}")
+
+
+PARTS = {"feeding": feeding, "workers": print_workers, "opening": print_opening}
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--data", type=Path, default=Path("data/digits"))
     arguments.add_argument("--folder", type=Path, help="where the packs are made (default: the system's)")
+    arguments.add_argument("--only", choices=PARTS, help="one part of it (default: all)")
     options = arguments.parse_args()
     if not (options.data / "train.jsonl").is_file():
         prepare(options.data, "digits")
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
-        write_manifest(folder / "train.jsonl", read_manifest(options.data / "train.jsonl")[:UTTERANCES])
-        shutil.copyfile(options.data / "dev.jsonl", folder / "dev.jsonl")
-        feeding(folder)
-        sizes = ", ".join(f"{size:.0f}" for size in memory(folder))
-        print(f"memory of a loader process after each epoch: {sizes} MB")
-        seconds, sentence = death(folder)
-        print(f"{seconds:.2f} s after the SIGKILL of a loader process: {sentence}")
-        seconds, busy = opening(folder)
-        print(f"{MANY:,} packed utterances: {seconds:.1f} s to the first batch, {busy:.1f} s of the processor")
-        ours, theirs = reading(folder)
-        print(f"records at random places: {ours:,.0f} a second; MindDataset from first to last: {theirs:,.0f}")
+    for name, part in PARTS.items():
+        if options.only in (None, name):
+            with tempfile.TemporaryDirectory(dir=options.folder) as place:
+                folder = Path(place)
+                write_manifest(folder / "train.jsonl", read_manifest(options.data / "train.jsonl")[:UTTERANCES])
+                shutil.copyfile(options.data / "dev.jsonl", folder / "dev.jsonl")
+                part(folder)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from dfcnn_ms import cli
@@ -11,27 +11,37 @@ from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.config import DEFAULT_CONFIG, load_config
 from dfcnn_ms.corpora.options import Option
 from dfcnn_ms.corpora.recipes import RECIPES, Recipe, prepare
+from dfcnn_ms.errors import ConfigError, suggestion
 
 EXAMPLE = "python -m dfcnn_ms.prepare synth --task digits --out data/digits"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Prepares the corpus that the arguments name, and says what was made."""
-    options = vars(parser().parse_args(argv))
+    known, unknown = parser().parse_known_args(argv)
+    options = vars(known)
+    if unknown:
+        cure = suggestion(unknown[0].lstrip("-"), options.keys() - {"corpus"})
+        raise ConfigError(f"prepare {options['corpus']}: there is no {unknown[0]}; {cure}")
     out = options.pop("out") or options["root"]
+    if out.is_file():
+        flag = "--root" if out == options.get("root") else "--out"
+        raise ConfigError(f"{flag} {out}: is a file; give a folder")
     what, page = options.pop("pack"), options.pop("config")
     manifests = prepare({name: value for name, value in options.items() if value is not None}, out)
     if what:
-        pack(manifests.values(), what, page)
+        pack(manifests, what, page)
 
 
-def pack(manifests: Iterable[Path], what: str, page: str) -> None:
-    """Packs the sound, or the features of a page, of each manifest into a folder beside it."""
+def pack(manifests: Mapping[str, Path], what: str, page: str) -> None:
+    """Packs the sound, or the features of a page, of each manifest that training reads, into a folder beside it."""
     from dfcnn_ms.training.pack import write_pack
 
     config = load_config(page)
-    for manifest in manifests:
-        print(f"packed: {write_pack(manifest, what, Frontend(config.features, config.cmvn))}")
+    frontend = Frontend(config.features, config.cmvn)
+    packs = [write_pack(manifest, what, frontend) for split, manifest in manifests.items() if split != "test"]
+    if packs:
+        print(f"packed: {', '.join(map(str, packs))}; train with data.packed=true")
 
 
 def parser() -> argparse.ArgumentParser:

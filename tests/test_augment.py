@@ -21,6 +21,7 @@ from dfcnn_ms.audio.augment import (
     add_noise_at_snr,
     coloured_noise,
     convolve,
+    endless_noise,
     mu_law,
     recorded_response,
     room_response,
@@ -214,6 +215,22 @@ def test_coloured_noise_has_the_slope_of_its_name(colour, db_per_octave):
     levels = [10 * np.log10(power[(low <= hz) & (hz < high)].mean()) for low, high in octaves]
     assert np.polyfit(range(6), levels, 1)[0] == pytest.approx(db_per_octave, abs=0.15)
     assert noise.dtype == np.float32 and len(noise) == 2**18
+
+
+@pytest.mark.parametrize("colour", ["white", "pink", "brown"])
+def test_endless_noise_begins_anywhere_in_one_noise_and_has_no_seam(colour):
+    period = 2**19
+    one, other = (endless_noise(rng(seed), period + 5000, colour) for seed in (0, 1))
+    assert not np.array_equal(one, other)
+    for piece in (one, other):
+        assert piece.dtype == np.float32 and np.array_equal(piece[:5000], piece[period:])
+        steps = np.diff(piece.astype(np.float64))
+        assert np.abs(steps).max() < 6.5 * steps.std()  # the largest of so many Gaussian steps: 5 deviations
+    assert np.array_equal(np.sort(one[:period]), np.sort(other[:period]))
+    piece = endless_noise(rng(0), 3000, colour)
+    assert np.array_equal(piece, one[:3000])
+    piece[:] = 0  # it is the caller's
+    assert np.array_equal(endless_noise(rng(0), 3000, colour), one[:3000])
 
 
 @pytest.mark.parametrize("rt60", [0.15, 0.4, 0.9])

@@ -438,9 +438,9 @@ def test_augmentation_never_leaves_fewer_steps() -> None:
     config = small(STRETCH, SPEED)
     (speed,), (stretch,) = config.augment.wave, config.augment.features
     assert isinstance(speed, Speed) and isinstance(stretch, TimeStretch)
-    for samples in rng.integers(2_000, 30_000, 25):
+    for samples in rng.integers(2_000, 20_000, 12):
         wave = rng.standard_normal(samples).astype(np.float32)
-        frames = np.array([len(stretch(config.features(speed(wave, rng)), rng)) for _ in range(12)])
+        frames = np.array([len(stretch(config.features(speed(wave, rng)), rng)) for _ in range(8)])
         steps = lengths._steps(config, frames)
         seconds = [samples / SAMPLE_RATE]
         assert lengths.fewest_steps(config, seconds)[0] <= steps.min()
@@ -516,7 +516,7 @@ def speech(rng: np.random.Generator, seconds: float = 2.0, rate: int = SAMPLE_RA
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A healthy corpus with its audio."""
     folder, rng = tmp_path_factory.mktemp("recorded"), np.random.default_rng(4)
-    corpus = healthy(train=20, others=10)
+    corpus = healthy(train=20, others=6)
     saved(folder, corpus)
     for utterance in itertools.chain(*corpus.values()):
         soundfile.write(folder / utterance.audio, speech(rng), SAMPLE_RATE)
@@ -597,7 +597,7 @@ SOUNDS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a recording of dev": (
         lambda f: shutil.copy(f.with_name("dev3.wav"), f),
         "warning",
-        "dev: 1 of the 10 utterances whose recording is in train too",
+        "dev: 1 of the 6 utterances whose recording is in train too",
     ),
 }
 
@@ -614,11 +614,11 @@ def test_one_fault_of_audio(spoilt: Path, name: str) -> None:
 
 def test_telephone_sound(spoilt: Path) -> None:
     """Upsampled from 8 kHz, as a corpus from elsewhere may be."""
-    for place in range(8):
+    for place in range(5):
         narrow = soxr.resample(speech(RNG, rate=8000), 8000, SAMPLE_RATE)
         soundfile.write(spoilt / f"test{place}.wav", narrow, SAMPLE_RATE)
     (finding,) = heard(spoilt)
-    assert finding.sentence.startswith("test: 8 of the 10 utterances with nothing above 4,100 Hz")
+    assert finding.sentence.startswith("test: 5 of the 6 utterances with nothing above 4,100 Hz")
 
 
 def test_parts_of_one_file(tmp_path: Path) -> None:
@@ -806,13 +806,10 @@ def test_wrong_arguments(arguments: list[str], message: str) -> None:
 
 @pytest.mark.slow
 def test_as_a_command(tmp_path: Path) -> None:
-    paths = saved(tmp_path, healthy())
-    program = [sys.executable, "-m", "dfcnn_ms.doctor", "data", *map(str, paths)]
-    done = subprocess.run([*program, "--no-audio"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "training can start: nothing found")
-    assert subprocess.run(program, capture_output=True).returncode == 1
-    done = subprocess.run([*program, "--nonsense"], capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    """What the function returns is what the process leaves with."""
+    program = [sys.executable, "-m", "dfcnn_ms.doctor", "data", *map(str, saved(tmp_path, healthy()))]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "training cannot start: 2 errors, 1 warning")
 
 
 # The page and the picture.

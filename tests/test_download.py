@@ -244,7 +244,7 @@ def test_what_may_pass_is_tried_again_and_what_may_not_is_not(web: Web, target: 
     assert is_whole(target) and len(site.asked) == 3
     gone = web.site("gone", statuses=[404] * 9)
     with pytest.raises(
-        DataError, match=r"other\.tgz could not be downloaded \(http.*/gone/.*: answers 404 Not Found\)$"
+        DataError, match=r"other\.tgz could not be downloaded \(http.*/gone/.*: answers 404 Not Found\); check"
     ):
         fetch(web.url("gone"), target.with_name("other.tgz"), transfer=QUICK)
     assert len(gone.asked) == 1

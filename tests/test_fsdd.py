@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from miniatures import ids, left_out, lines, put, sound, tar_bytes, wav_bytes
 
+from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.corpora import fsdd
 from dfcnn_ms.errors import ConfigError
 
@@ -53,6 +55,22 @@ def test_another_name_is_left_out(root: Path, tmp_path: Path) -> None:
     assert left_out(tmp_path / "out") == {"ten_george_1": "not a name of this corpus"}
 
 
-def test_a_negative_dev_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="dev must be 0 or more"):
-        fsdd.prepare(tmp_path, tmp_path, dev=-1)
+@pytest.mark.parametrize("layout", ["recordings", "audio", ""])
+def test_copies_in_another_format_and_folder_are_the_same_corpus(tmp_path: Path, layout: str) -> None:
+    names = [f"{digit}_george_{number}" for digit in range(10) for number in (4, 5, 20)]
+    for name in names:
+        sound = tmp_path / "mine" / layout / f"{name}.flac"
+        sound.parent.mkdir(parents=True, exist_ok=True)
+        write_wave(sound, np.zeros(800, np.float32), 8000)
+    put(tmp_path / "mine" / layout / "manifest.tsv", "id\taudio\n")
+    made = fsdd.prepare(tmp_path / "mine", tmp_path / "out")
+    assert sorted(str(name) for split in ids(made).values() for name in split) == sorted(names)
+    assert {split: {str(name)[-2:] for name in found} for split, found in ids(made).items()} == {
+        "train": {"20"}, "dev": {"_5"}, "test": {"_4"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dev", [-1, 45])
+def test_a_dev_that_is_none_or_leaves_nothing_for_training_is_refused(tmp_path: Path, dev: int) -> None:
+    with pytest.raises(ConfigError, match=f"dev must be 0 to 44 recordings of each digit and speaker; got {dev}"):
+        fsdd.prepare(tmp_path, tmp_path, dev=dev)

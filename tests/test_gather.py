@@ -42,6 +42,31 @@ def test_manifests_behind_a_link_point_at_sound_too(tmp_path: Path) -> None:
     assert lines(tmp_path / "copy.jsonl")[0]["audio"] == "corpus/a.wav"
 
 
+def test_manifests_of_an_earlier_run_are_named_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    item = Item("a", sound(tmp_path / "a.wav"), split="dev", pinyin=("yi1",))
+    gather([item], Gathering(tmp_path, {}))
+    assert "not of this run" not in caplog.text
+    gather([Item("a", item.audio, split="train", pinyin=("yi1",))], Gathering(tmp_path, {}))
+    assert f"{tmp_path / 'dev.jsonl'}: is not of this run; delete it" in caplog.text
+    assert len(lines(tmp_path / "dev.jsonl")) == 1
+
+
+def test_labels_that_are_no_pinyin_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for words in (False, True):
+        caplog.clear()
+        gather([Item("a", sound(tmp_path / "a.wav"), pinyin=("four",))], Gathering(tmp_path, {}, words=words))
+        assert ("set data.labels=as_written" in caplog.text) == words
+
+
+def test_nothing_at_all_is_told_in_one_sentence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with pytest.raises(DataError, match="no utterance was found; compare the folder with what --help"):
+        gather(hold_out([], 0.1, 0.1, lambda item: item.speaker), Gathering(tmp_path / "out", {}))
+    assert not caplog.text and not (tmp_path / "out").exists()
+
+
 def test_pieces_of_one_damaged_file_are_one_damaged_file(tmp_path: Path) -> None:
     bad = put(tmp_path / "bad.wav", "no sound")
     items = [Item(str(number), bad, pinyin=("yi1",), start=number, seconds=1) for number in range(5)]

@@ -13,6 +13,9 @@ from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.config import Config, parse_config
 from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.training.callbacks import Bookkeeper
+from dfcnn_ms.training.coach import label_entropy
+from dfcnn_ms.training.history import History
 from dfcnn_ms.training.material import load_material, load_training
 from dfcnn_ms.training.pack import write_pack
 
@@ -68,6 +71,20 @@ def test_length_balance_lets_each_bucket_come_equally_often():
     assert source.plan.draws == [25, 25]
 
 
+@pytest.mark.parametrize("data", [{}, {"mix": {"small.jsonl": 3.0}}, {"balance": "class"}, {"balance": "length"}])
+def test_what_is_known_of_the_labels_is_that_of_the_utterances_as_they_come(folder, data):
+    lines = (folder / "large.jsonl").read_text().splitlines()
+    longer = [line.replace("yi1 ba1", "yi1 ba1 er4") if n % 3 == 0 else line for n, line in enumerate(lines)]
+    (folder / "large.jsonl").write_text("\n".join(longer) + "\n")
+    source = load_training(page(**data))[2]
+    book = Bookkeeper(History(), None, source, 0)
+    came = [
+        source.corpus.labels[index] for epoch in range(60) for batch in source.plan(epoch) for index in batch.indices
+    ]
+    assert book.syllables == pytest.approx(np.mean([len(label) for label in came]), rel=0.01)
+    assert book.label_entropy == pytest.approx(label_entropy(came), rel=0.01)
+
+
 @pytest.mark.parametrize("what", ["audio", "features"])
 def test_packed_batches_are_those_of_the_files(what):
     plain = load_material(page(mix={"small.jsonl": 1.0}))
@@ -105,6 +122,9 @@ def test_what_excludes_each_other_or_is_missing_is_told():
         load_training(page(mix={"none.jsonl": 1}))
     with pytest.raises(ConfigError, match=r"data\.mix\.small\.jsonl"):
         page(mix={"small.jsonl": 0})
+    write_manifest("mute.jsonl", [Utterance("u0", "all.wav", 0.5, ())])
+    with pytest.raises(DataError, match=r"mute\.jsonl: no utterance says anything"):
+        load_training(page(train="mute.jsonl"))
     with pytest.raises(DataError, match="no sound file is there"):
         load_training(
             parse_config(

@@ -70,12 +70,17 @@ def test_a_table_of_your_own(tmp_path: Path) -> None:
         (("synth",), "the following arguments are required: --out"),
         (
             ("thchs30", "--root", "nowhere"),
-            "nowhere: no data_thchs30 in it; unpack data_thchs30.tgz there, or add --download",
+            "nowhere: no such folder; unpack data_thchs30.tgz there, or add --download",
         ),
-        (("thchs30", "--root", "nowhere", "--task", "digits"), "unrecognized arguments: --task digits"),
+        (
+            ("thchs30", "--root", "nowhere", "--task", "digits"),
+            "prepare thchs30: there is no --task; did you mean",
+        ),
         (("fsdd", "--root", "nowhere", "--dev", "few"), "argument --dev: invalid int value: 'few'"),
-        (("aishell", "--root", "a_file"), "a_file: is a file; give the folder that holds data_aishell"),
+        (("aishell", "--root", "a_file"), "--root a_file: is a file; give a folder"),
         (("csv", "--root", "a_file", "--out", "out"), "a_file:1: the header needs a column 'audio'"),
+        (("aishell", "--root", "nowhere", "--out", "a_file"), "--out a_file: is a file; give a folder"),
+        (("fsdd", "--root", "nowhere", "--wokers", "2"), "there is no --wokers; did you mean 'workers'?"),
         (("folder", "--root", "nowhere", "--out", "out"), "nowhere: no such folder"),
         (("all", "--root", "nowhere"), "nowhere: holds none of thchs30, aishell"),
         (("all", "--root", "nowhere", "--corpora", "all"), "there is no 'all' to merge"),
@@ -91,3 +96,13 @@ def test_bad_input_gets_one_sentence(
     assert sentence in err
     assert len(err.strip().splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a_file"]
+
+
+def test_what_training_reads_is_packed(tmp_path: Path, capsys, cpu: None) -> None:
+    rows = "".join(f"{split}{n}\ta.wav\tni3\t{split}\n" for split in ("train", "dev", "test") for n in range(2))
+    table = put(tmp_path / "mine" / "mine.tsv", f"id\taudio\ttext\tsplit\n{rows}")
+    sound(table.with_name("a.wav"))
+    main(["tsv", "--root", str(table), "--out", str(tmp_path / "out"), "--pack", "audio"])
+    packs = [tmp_path / "out" / f"{split}.pack" for split in ("train", "dev")]
+    assert sorted(tmp_path.glob("out/*.pack")) == sorted(packs)
+    assert capsys.readouterr().out == f"packed: {packs[0]}, {packs[1]}; train with data.packed=true\n"

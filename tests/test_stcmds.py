@@ -83,3 +83,11 @@ def test_what_is_odd_is_left_out(root: Path, tmp_path: Path) -> None:
 def test_shares_must_be_shares(root: Path, tmp_path: Path, dev: float, test: float) -> None:
     with pytest.raises(ConfigError, match="dev and test are shares from 0 to 1"):
         stcmds.prepare(root, tmp_path / "out", dev=dev, test=test)
+
+
+@pytest.mark.parametrize("options", [{"dev": 2}, {"workers": 0}, {"sandhi": "some"}])
+def test_a_wrong_option_is_told_before_gigabytes_are_moved(tmp_path: Path, options: dict) -> None:
+    """Otherwise it would complain of the server that does not exist."""
+    with pytest.raises(ConfigError):
+        stcmds.prepare(tmp_path / "no", tmp_path / "out", download=True, mirror="http://127.0.0.1:9", **options)
+    assert not (tmp_path / "no").exists()

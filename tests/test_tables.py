@@ -142,7 +142,7 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
     assert ids(made) == {"train": ["one"]}
     assert left_out(tmp_path / "out") == {
         "no file": "no sound file named",
-        "gone": "damaged sound",
+        "gone": "no sound file",
         "number": "not a number",
         "one": "same id again",
         "silent": "no text",
@@ -155,15 +155,18 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
     ("kind", "content", "complaint"),
     [
         ("tsv", "id\ttext\na\t绿\n", r"mine\.tsv:1: the header needs a column 'audio' \(or 'path'\); got id, text"),
-        ("tsv", "audio,text\na.wav,绿\n", r"needs a column 'audio' .*; got audio,text"),
+        ("tsv", "audio,text\na.wav,绿\n", r"mine\.tsv:1: its columns are set apart by commas: use `prepare csv`"),
+        ("csv", "audio\ttext\na.wav\t绿\n", r"mine\.csv:1: its columns are set apart by tabs: use `prepare tsv`"),
+        ("csv", "audio;text\na.wav;绿\n", r"set apart by semicolons: save it with commas"),
         ("csv", "audio\na.wav\n", r"needs a column 'text' or 'pinyin'"),
-        ("csv", "", r"needs a column 'audio' .*; got nothing"),
-        ("csv", "audio,text\n", r"mine\.csv: no rows"),
+        ("csv", "", r"mine\.csv: is empty; it needs a header"),
+        ("csv", "audio,text\n", r"mine\.csv: no utterance in it; it needs a header"),
         ("tsv", "audio\ttext\na.wav\t绿\n".encode("gbk"), r"mine\.tsv: not UTF-8 text"),
         ("json", "[", r"mine\.json:1: not JSON"),
         ("json", "[1]", r"wanted a list of objects"),
-        ("json", "[]", r"no rows"),
-        ("jsonl", "", r"no rows"),
+        ("json", "[]", r"no utterance in it; it needs an object"),
+        ("json", "", r"no utterance in it; it needs an object"),
+        ("jsonl", "", r"no utterance in it; it needs an object"),
         ("jsonl", '{"audio": "a.wav", "text": "x"}\n{', r"mine\.jsonl:2: not JSON"),
         ("jsonl", "[1]\n", r"mine\.jsonl:1: wanted an object; got list"),
     ],
@@ -172,6 +175,34 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, kind: str, content: str |
     put(tmp_path / "mine" / f"mine.{kind}", content)
     with pytest.raises(DataError, match=complaint):
         RECIPES[kind](tmp_path / "mine", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_without_an_id_get_one_each_and_true_repeats_do_not(tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    for name in ("s1/001.wav", "s2/001.wav", "long.wav"):
+        sound(root / name, 0.5)
+    rows = [{"audio_filepath": name, "text": "绿"} for name in ("s1/001.wav", "s2/001.wav", "s1/001.wav")]
+    rows += [{"audio_filepath": "long.wav", "text": "绿", "offset": 0.1 * n, "duration": 0.1} for n in range(3)]
+    write(root, "jsonl", rows)
+    made = RECIPES["jsonl"](root, tmp_path / "out", dev=0, test=0)
+    assert ids(made) == {"train": ["001", "long", "long-2", "long-3", "s2-001"]}
+    assert left_out(tmp_path / "out") == {"001": "same id again"}
+
+
+def test_a_list_may_be_wrapped_and_told_by_other_names(tmp_path: Path) -> None:
+    sound(tmp_path / "mine" / "a.wav")
+    page = {"version": 1, "data": [{"wav": "a.wav", "words": "ni3 hao3", "spk_id": "s"}]}
+    put(tmp_path / "mine" / "mine.json", json.dumps(page))
+    made = RECIPES["json"](tmp_path / "mine", tmp_path / "out", dev=0, test=0)
+    (row,) = lines(made["train"])
+    assert (row["id"], row["pinyin"], row["speaker"]) == ("a", "ni3 hao3", "s")
+
+
+def test_sound_that_is_nowhere_is_told_at_once(tmp_path: Path) -> None:
+    write(tmp_path / "mine", "jsonl", [{"audio": f"{n}.wav", "text": "绿"} for n in range(200)])
+    with pytest.raises(DataError, match=r"mine\.jsonl:1: .*0\.wav: no such file, nor is any other .* --audio"):
+        RECIPES["jsonl"](tmp_path / "mine", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

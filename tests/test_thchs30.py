@@ -132,6 +132,21 @@ def test_what_is_no_corpus_is_refused(tmp_path: Path, place: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_inside_is_told_from_the_corpus(root: Path, tmp_path: Path) -> None:
+    thchs30.prepare(root, tmp_path / "out")
+    for inside in ("data", "train"):
+        with pytest.raises(DataError, match=r"lies inside the corpus; give .*root/data_thchs30$"):
+            thchs30.prepare(root / "data_thchs30" / inside, tmp_path / "out")
+
+
+def test_folders_of_those_names_alone_are_no_corpus(tmp_path: Path) -> None:
+    """Many projects have a folder `data` and a folder `test`."""
+    for name in ("data", "test"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match="no data_thchs30 in it"):
+        thchs30.prepare(tmp_path, tmp_path / "out")
+
+
 def test_the_miniature_is_what_it_says() -> None:
     """A syllable for each character, so that the expected labels can be believed."""
     for words, pinyin, _ in (text.splitlines() for text in THCHS30.values()):

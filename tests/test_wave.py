@@ -269,3 +269,10 @@ def test_headerless_and_unreadable_files_are_refused(tmp_path):
 def test_resampling_refuses_impossible_rates():
     with pytest.raises(ConfigError, match="both rates must be above 0"):
         resample(tone(440), 16_000, 0)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint8, bool])
+def test_resampling_refuses_whole_numbers(kind):
+    with pytest.raises(ConfigError, match=rf"cannot resample {np.dtype(kind)} samples; give float32 in \[-1, 1\]"):
+        resample(np.ones(100, kind), 8000, 16_000)
+    assert resample(np.ones(100, np.float64), 8000, 8000).dtype == np.float32

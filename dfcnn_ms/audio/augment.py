@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, duration, read_wave, resample
+from dfcnn_ms.audio.wave import SAMPLE_RATE, SOUND_SUFFIXES, Array, duration, read_wave, resample
 from dfcnn_ms.errors import ConfigError, DataError
 
 Range = tuple[float, float]
@@ -31,8 +31,10 @@ _DECAY_PER_RT60 = math.log(1000)
 _LOWEST_COLOURED_HZ = 50.0
 # How telephones compress amplitudes before they round them (G.711).
 _MU = 255.0
-
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+# Half a minute of noise of each colour is kept, 2 MB: to generate it anew would take longer than all the rest.
+_NOISE_SAMPLES = 2**19
+# Fourier transforms of so many rows at once take little more time than one of them alone.
+_ROWS = 4
 
 COLOURS: dict[str, Callable[[Array], Array]] = {
     "white": np.ones_like,
@@ -158,7 +160,7 @@ class Gain(Augmentation):
 
 @dataclass(frozen=True)
 class AddNoise(Augmentation):
-    """Add generated noise of a random colour, or a random part of a recording, at a random level.
+    """Add a random part of generated noise of a random colour, or of a recording, at a random level.
 
     Args:
         snr_db: Lowest and highest ratio of speech power to noise power.
@@ -190,7 +192,7 @@ class AddNoise(Augmentation):
         snr_db = rng.uniform(*self.snr_db)
         choice = int(rng.integers(len(self.colours) + len(self.recordings)))
         if choice < len(self.colours):
-            return add_noise_at_snr(x, coloured_noise(rng, len(x), self.colours[choice]), snr_db)
+            return add_noise_at_snr(x, endless_noise(rng, len(x), self.colours[choice]), snr_db)
         path = self._recorded.choose(rng, choice - len(self.colours))
         return add_noise_at_snr(x, self._recorded.part(rng, path, len(x)), snr_db)
 
@@ -377,6 +379,20 @@ def coloured_noise(
     return _filtered(white, lambda hz: COLOURS[colour](np.maximum(hz, _LOWEST_COLOURED_HZ)), sample_rate)
 
 
+def endless_noise(rng: np.random.Generator, n_samples: int, colour: str = "white") -> Array:
+    """The same noise (N,) at 16 kHz from a random place of half a minute of it, whose end goes on as its beginning."""
+    stored = _stored_noise(colour)
+    start = int(rng.integers(len(stored)))
+    piece = stored[start : start + n_samples]
+    return piece.copy() if len(piece) == n_samples else np.resize(np.roll(stored, -start), n_samples)
+
+
+@lru_cache(len(COLOURS))
+def _stored_noise(colour: str) -> Array:
+    """Noise without a seam: it was coloured as one period of something that repeats."""
+    return coloured_noise(np.random.default_rng(0), _NOISE_SAMPLES, colour)
+
+
 def room_response(
     rng: np.random.Generator, rt60: float, sample_rate: int = SAMPLE_RATE, direct_db: float = 3.0
 ) -> Array:
@@ -392,7 +408,7 @@ def room_response(
         A float32 response with power 1, so that it keeps the loudness of what is convolved with it.
     """
     length = max(2, round(rt60 * sample_rate))
-    response = rng.standard_normal(length, dtype=np.float32)
+    response = endless_noise(rng, length, "white")
     response *= np.exp(np.arange(length, dtype=np.float32) * np.float32(-_DECAY_PER_RT60 / length))
     response[0] = 0.0
     response[0] = _amplitude(direct_db) * np.linalg.norm(response)
@@ -417,19 +433,25 @@ def mu_law(wave: Array, bits: int) -> Array:
     if not peak:
         return wave
     steps = 2 ** (bits - 1) - 1
-    compressed = np.log1p(_MU / peak * np.abs(wave)) / math.log1p(_MU)
-    levels = np.rint(compressed * steps) / steps
-    return np.asarray(np.sign(wave) * np.expm1(levels * math.log1p(_MU)) * (peak / _MU), np.float32)
+    heights = np.expm1(np.linspace(0, math.log1p(_MU), steps + 1)) * (peak / _MU)  # of the levels from 0 up
+    compressed = np.log(np.abs(wave) * np.float32(_MU / peak) + np.float32(1)) * np.float32(steps / math.log1p(_MU))
+    return np.copysign(heights.astype(np.float32)[np.rint(compressed).astype(np.intp)], wave)
 
 
 def convolve(wave: Array, response: Array) -> Array:
     """Let a wave (N,) sound through a response (M,); the tail beyond N is cut: (N,) -> (N,)."""
     from scipy.fft import irfft, next_fast_len, rfft
 
-    size = next_fast_len(len(wave) + len(response) - 1, real=True)
-    spectrum = rfft(np.asarray(wave, np.float32), size)
-    spectrum *= rfft(np.asarray(response, np.float32), size)
-    return np.ascontiguousarray(irfft(spectrum, size)[: len(wave)])
+    step = max(1, math.ceil(len(wave) / _ROWS))
+    size = next_fast_len(step + len(response) - 1, real=True)
+    padded = np.zeros(_ROWS * step, np.float32)
+    padded[: len(wave)] = wave
+    spectra = rfft(padded.reshape(_ROWS, step), size, axis=1)
+    spectra *= rfft(np.asarray(response, np.float32), size)
+    sounded = np.zeros((_ROWS - 1) * step + size, np.float32)
+    for row, piece in enumerate(irfft(spectra, size, axis=1)):
+        sounded[row * step : row * step + size] += piece
+    return sounded[: len(wave)].copy()
 
 
 def _filtered(wave: Array, gain: Callable[[Array], Array], sample_rate: int = SAMPLE_RATE) -> Array:

@@ -24,6 +24,7 @@ Array = NDArray[np.float32]
 SAMPLE_RATE = 16_000
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 # libsndfile repairs what was cut short silently, and only notes it in its log.
 _SHORT_CHUNK = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
@@ -83,9 +84,16 @@ def write_wave(path: str | os.PathLike[str], wave: Array | NDArray[np.int16], sa
 
 
 def resample(wave: Array, from_rate: float, to_rate: float) -> Array:
-    """Change the sample rate of (N,) to give about N * to_rate / from_rate samples, float32."""
+    """Change the sample rate of (N,) to give about N * to_rate / from_rate samples, float32.
+
+    Raises:
+        ConfigError: a rate of 0 or less, or samples that are whole numbers: their full scale is not 1.0.
+    """
     if not (from_rate > 0 and to_rate > 0):
         raise ConfigError(f"cannot resample from {from_rate} Hz to {to_rate} Hz; both rates must be above 0")
+    if not np.issubdtype(np.asarray(wave).dtype, np.floating):
+        kind = np.asarray(wave).dtype
+        raise ConfigError(f"cannot resample {kind} samples; give float32 in [-1, 1], such as pcm / np.float32(32768)")
     wave = np.ascontiguousarray(wave, dtype=np.float32)
     if from_rate == to_rate:
         return wave

@@ -55,9 +55,10 @@ def prepare(
         damaged: more damaged files than this are an error.
         workers: threads that look at sound files.
     """
+    plan = Gathering(out, OFFICIAL, sandhi, damaged, workers)
     home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
     unpack_speakers(home / "wav")
-    return gather(_items(home), Gathering(out, OFFICIAL, sandhi, damaged, workers))
+    return gather(_items(home), plan)
 
 
 def is_there(folder: Path) -> bool:

@@ -53,15 +53,7 @@ CHECKS: tuple[Check, ...] = (
     leaks.unnamed_speakers,
     leaks.few_speakers,
     leaks.one_speaker_prevails,
-    sound.missing_files,
-    sound.unreadable_files,
-    sound.silence,
-    sound.clipping,
-    sound.sample_rates,
-    sound.narrow_bands,
-    sound.channels,
-    sound.too_short,
-    sound.unused,
+    sound.audio,
 )
 
 #: words in a file's name, or in `split`, that say what it is for

@@ -246,8 +246,9 @@ def _owner_first(urls: Sequence[str], wanted: _Wanted) -> list[str]:
 
 def _given_up(wanted: _Wanted, failures: Mapping[str, str]) -> str:
     reasons = "; ".join(f"{url}: {reason}" for url, reason in failures.items())
-    kept = f"; {in_words(wanted.have())} are kept, run again to go on from there" if wanted.have() else ""
-    return f"{wanted.target.name} could not be downloaded ({reasons}){kept}"
+    kept = f"{in_words(wanted.have())} are kept, run again to go on from there" if wanted.have() else ""
+    cure = kept or f"check the connection, name another mirror, or bring it into {wanted.target.parent} yourself"
+    return f"{wanted.target.name} could not be downloaded ({reasons}); {cure}"
 
 
 def _attempt(url: str, wanted: _Wanted, transfer: Transfer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,6 +103,12 @@ class Split:
             if label:
                 places.setdefault(label, place)
         return places
+
+    @cached_property
+    def shared_files(self) -> set[str]:
+        """Files that hold several utterances."""
+        counts = Counter(str(utterance.path) for utterance in self.utterances)
+        return {path for path, count in counts.items() if count > 1}
 
     @property
     def seconds(self) -> float:

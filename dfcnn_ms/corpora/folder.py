@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from dfcnn_ms.audio.wave import SOUND_SUFFIXES
 from dfcnn_ms.corpora.gather import Item, LeftOut, split_named
 from dfcnn_ms.corpora.own import OPTIONS as OWN
 from dfcnn_ms.corpora.own import Own
@@ -20,7 +21,6 @@ LAYOUT = """\
 mine/[train/][speaker/]a.wav    or .flac, .ogg, .mp3; any rate, any channels
 mine/[train/][speaker/]a.txt    or .lab, .trn, .wav.trn: pinyin or characters, UTF-8"""
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 TEXT_SUFFIXES = (".txt", ".lab", ".trn")
 OPTIONS = {name: option for name, option in OWN.items() if name != "audio"}
 
@@ -33,7 +33,7 @@ def prepare(root: Path, own: Own) -> dict[str, Path]:
 
 
 def _items(root: Path, own: Own) -> Iterator[Item | LeftOut]:
-    for audio in sorted(path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES):
+    for audio in sorted(path for path in root.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES):
         if audio.name.startswith("."):
             continue
         folders = audio.relative_to(root).parts[:-1]
@@ -46,8 +46,11 @@ def _items(root: Path, own: Own) -> Iterator[Item | LeftOut]:
         speaker = folders[-1] if folders and not split_named(folders[-1]) else ""
         try:
             said, pinyin = _said(text)
-        except (OSError, UnicodeDecodeError):
-            yield LeftOut(name, "no transcript", f"{text}: not UTF-8 text")
+        except UnicodeDecodeError:
+            yield LeftOut(name, "transcript not in UTF-8", f"{text}: save it as UTF-8")
+            continue
+        except OSError as error:
+            yield LeftOut(name, "no transcript", f"{text}: cannot be read ({error.strerror})")
             continue
         yield own.item(Item(name, audio, split, text=said, speaker=speaker, where=f"{text}:1"), pinyin)
 

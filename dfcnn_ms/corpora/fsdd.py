@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from dfcnn_ms.audio.wave import SOUND_SUFFIXES
 from dfcnn_ms.corpora.counts import Count
 from dfcnn_ms.corpora.gather import MOST_DAMAGED, WORKERS, Gathering, Item, LeftOut, gather
 from dfcnn_ms.corpora.options import PUBLIC, SOUND, Option
@@ -18,7 +19,7 @@ from dfcnn_ms.errors import ConfigError
 
 LAYOUT = """\
 free-spoken-digit-dataset-1.0.10/   unpacked from v1.0.10.tar.gz
-  recordings/7_jackson_32.wav ...   digit, speaker, number; 0 to 4 are the test set"""
+  recordings/7_jackson_32.wav ...   digit, speaker, number; 0 to 4 are the test set; copies in .flac will do"""
 
 VERSION = "1.0.10"
 RESOURCE = Resource(
@@ -27,7 +28,7 @@ RESOURCE = Resource(
 )
 OFFICIAL = {"train": Count(2_700, None, 6), "test": Count(300, None, 6)}
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-LAST_OF_TEST = 4
+LAST_OF_TEST, LAST = 4, 49
 DEV = 5
 OPTIONS = PUBLIC | SOUND | {"dev": Option(int, f"recordings of each digit and speaker for dev (default: {DEV})")}
 
@@ -47,7 +48,7 @@ def prepare(
     """Writes the manifests of the Free Spoken Digit Dataset, with its official test set.
 
     Args:
-        root: the folder with `recordings` in it, or the one around it.
+        root: the folder with `recordings` (or `audio`) in it, that folder itself, or the one around it.
         out: folder for the manifests.
         download: fetch the archive if it is not there.
         mirror: address to try first.
@@ -55,19 +56,31 @@ def prepare(
         damaged: more damaged files than this are an error.
         workers: threads that look at sound files.
     """
-    if dev < 0:
-        raise ConfigError(f"dev must be 0 or more recordings of each digit and speaker; got {dev}")
+    if not 0 <= dev < LAST - LAST_OF_TEST:
+        most = LAST - LAST_OF_TEST - 1
+        raise ConfigError(f"dev must be 0 to {most} recordings of each digit and speaker; got {dev}")
+    plan = Gathering(out, OFFICIAL, damaged=damaged, workers=workers, words=True)
     home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
-    return gather(_items(home, dev), Gathering(out, OFFICIAL, damaged=damaged, workers=workers))
+    return gather(_items(home, dev), plan)
 
 
 def is_there(folder: Path) -> bool:
     """Whether a folder is that of the corpus."""
-    return next((folder / "recordings").glob("*_*_*.wav"), None) is not None
+    return _recordings(folder) is not None
+
+
+def _recordings(folder: Path) -> Path | None:
+    """Where the recordings lie: in a folder of that name as published, in `audio`, or in the folder itself."""
+    places = (folder / "recordings", folder / "audio", folder)
+    return next((place for place in places if any(_NAME.fullmatch(path.stem) for path in _sounds(place))), None)
+
+
+def _sounds(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.glob("*") if path.suffix.lower() in SOUND_SUFFIXES)
 
 
 def _items(home: Path, dev: int) -> Iterator[Item | LeftOut]:
-    for audio in sorted((home / "recordings").glob("*.wav")):
+    for audio in sorted(_sounds(_recordings(home) or home)):
         name = _NAME.fullmatch(audio.stem)
         if not name:
             yield LeftOut(audio.stem, "not a name of this corpus", f"{audio}: wanted such as 7_jackson_32.wav")

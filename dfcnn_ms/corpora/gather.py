@@ -87,6 +87,7 @@ class Gathering:
         sandhi: tone sandhi to write where characters are read, see :func:`dfcnn_ms.text.pinyin.from_hanzi`.
         damaged: more damaged files than this are an error.
         workers: threads that look at sound files.
+        words: the labels are words or characters, and no pinyin.
     """
 
     out: Path
@@ -94,6 +95,7 @@ class Gathering:
     sandhi: str = "yi_bu"
     damaged: int = MOST_DAMAGED
     workers: int = WORKERS
+    words: bool = False
 
     def __post_init__(self) -> None:
         there = next(place for place in (self.out.absolute(), *self.out.absolute().parents) if place.exists())
@@ -123,11 +125,17 @@ def gather(found: Iterable[Item | LeftOut], plan: Gathering) -> dict[str, Path]:
     for item in done:
         if isinstance(item, Item):
             splits.setdefault(item.split or "train", []).append(_utterance(item, plan.out))
+    if not done:
+        raise DataError("no utterance was found; compare the folder with what --help of this recipe expects")
     _tell_left_out(left, plan.out)
     if not splits:
         raise DataError(f"{plan.out}: no utterance can be used; {len(left)} were left out{_example(left)}")
     log.info("%s", table(compare(_ordered(splits), plan.official)))
-    return _write(_ordered(splits), plan.out)
+    manifests = _write(_ordered(splits), plan.out)
+    tell_old(plan.out, manifests)
+    if plan.words:
+        log.info("the labels are no pinyin: set data.labels=as_written wherever you use these manifests")
+    return manifests
 
 
 def hold_out(
@@ -146,15 +154,24 @@ def hold_out(
     Raises:
         ConfigError: shares that are none, or that leave nothing for training.
     """
-    if not (0 <= dev < 1 and 0 <= test < 1 and dev + test < 1):
-        raise ConfigError(f"dev and test are shares from 0 to 1, less than 1 in all; got {dev} and {test}")
+    check_shares(dev, test)
     every = list(found)
     names = {group(one) for one in every if isinstance(one, Item)}
-    if len(names) < 3:
+    if 0 < len(names) < 3:
         log.info("too few speakers to hold some out: utterances are, and every split has the same voices")
         group, names = _own_id, {one.id for one in every if isinstance(one, Item)}
     split = _shared_out(sorted(names, key=_hash), dev, test)
     return [replace(one, split=split[group(one)]) if isinstance(one, Item) else one for one in every]
+
+
+def check_shares(dev: float, test: float) -> None:
+    """Makes sure that two shares can be held out.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if not (0 <= dev < 1 and 0 <= test < 1 and dev + test < 1):
+        raise ConfigError(f"dev and test are shares from 0 to 1, less than 1 in all; got {dev} and {test}")
 
 
 def _shared_out(names: Sequence[str], dev: float, test: float) -> dict[str, str]:
@@ -214,7 +231,7 @@ def _length(path: Path) -> float | DataError:
 
 def _with_seconds(item: Item, length: float | DataError) -> Item | LeftOut:
     if isinstance(length, DataError):
-        return LeftOut(item.id, DAMAGED, str(length))
+        return LeftOut(item.id, DAMAGED if item.audio.exists() else "no sound file", str(length))
     end = length if item.seconds is None else item.start + item.seconds
     if not (0 <= item.start < min(end, length) and end <= length + SLACK_SECONDS):
         span = f"{item.start:g} to {end:g} s of a file of {length:g} s"
@@ -267,6 +284,13 @@ def _write(splits: dict[str, list[Utterance]], out: Path) -> dict[str, Path]:
     return manifests
 
 
+def tell_old(out: Path, manifests: Mapping[str, Path]) -> None:
+    """Names manifests that an earlier run has left, for what is in them may be in another split now."""
+    for split in SPLITS:
+        if split not in manifests and (out / f"{split}.jsonl").exists():
+            log.info("%s: is not of this run; delete it if an earlier one has made it", out / f"{split}.jsonl")
+
+
 def _tell_left_out(left: list[LeftOut], out: Path) -> None:
     """One line for each reason, and a file with all of them."""
     if not left:
@@ -282,4 +306,4 @@ def _tell_left_out(left: list[LeftOut], out: Path) -> None:
 
 
 def _example(left: list[LeftOut]) -> str:
-    return f", such as {left[0].id}: {left[0].detail or left[0].reason}" if left else ""
+    return f", such as {left[0].id}: {left[0].reason} ({left[0].detail})" if left else ""

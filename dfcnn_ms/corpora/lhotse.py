@@ -71,7 +71,7 @@ def _recordings(path: Path) -> dict[str, Object]:
     """The recordings that belong to a file of supervisions, by id."""
     beside = path.with_name(path.name.replace("supervisions", "recordings"))
     if not beside.is_file():
-        raise DataError(f"{path}: wanted {beside.name} beside it")
+        raise DataError(f"{path}: wanted {beside.name} beside it; put it there, or give cuts")
     return {str(entry.get("id")): entry for _, entry in read_objects(beside)}
 
 

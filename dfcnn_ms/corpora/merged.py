@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dfcnn_ms.corpora import aishell, primewords, stcmds, thchs30
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, SPLITS, WORKERS
+from dfcnn_ms.corpora.gather import MOST_DAMAGED, SPLITS, WORKERS, tell_old
 from dfcnn_ms.corpora.manifest import Utterance, iter_manifest, write_manifest
 from dfcnn_ms.corpora.options import PUBLIC, READING, SOUND, Option
 from dfcnn_ms.corpora.places import is_at_hand
@@ -69,6 +69,7 @@ def prepare(
         if parts:
             manifests[split] = out / f"{split}.jsonl"
             write_manifest(manifests[split], _together(parts))
+    tell_old(out, manifests)
     return manifests
 
 

@@ -66,11 +66,23 @@ class Own:
             raise ConfigError(f"labels cannot be {self.labels!r}; {suggestion(self.labels, LABELS)}")
 
     def gather(self, found: Iterable[Item | LeftOut]) -> dict[str, Path]:
-        """The manifests; speakers are held out if no utterance has a split."""
+        """The manifests; speakers are held out if no utterance has a split.
+
+        Raises:
+            DataError: no sound file is where it should be, or nothing can be used.
+        """
+        plan = Gathering(self.out, {}, self.sandhi, self.damaged, self.workers, words=self.labels != "pinyin")
         every = list(found)
+        items = [one for one in every if isinstance(one, Item)]
+        if items and not any(one.audio.exists() for one in items):
+            first = items[0]
+            raise DataError(
+                f"{first.where}: {first.audio}: no such file, nor is any other that is named; "
+                "say with --audio in which folder their names begin"
+            )
         if not any(isinstance(one, Item) and one.split for one in every):
             every = hold_out(every, self.dev, self.test, lambda item: item.speaker)
-        return gather(every, Gathering(self.out, {}, self.sandhi, self.damaged, self.workers))
+        return gather(every, plan)
 
     def check_output(self, sources: Iterable[Path]) -> None:
         """Makes sure that no manifest takes the place of a file that it is made from."""
@@ -129,6 +141,8 @@ def sources(root: Path, suffixes: tuple[str, ...], what: str) -> list[tuple[Path
     """
     if root.is_file():
         return [(root, split_in(root.name))]
+    if not root.exists():
+        raise DataError(f"{root}: no such file or folder; wanted {what}")
     files = sorted(path for path in root.glob("*") if path.name.lower().endswith(suffixes) and path.is_file())
     named = [(path, split_in(path.name)) for path in files if split_in(path.name)]
     if named:
@@ -159,5 +173,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, line.rstrip("\r\n")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read ({reason}); copy it again") from None

@@ -68,12 +68,16 @@ def obtain(
     for place in (root, root / resource.folder):
         if is_there(place):
             return place
+    for place in root.absolute().parents:
+        if place.name == resource.folder and is_there(place):
+            raise DataError(f"{root}: lies inside the corpus; give {place}")
     archive, folder = root / resource.file, root / resource.folder
     if folder.is_dir() and not is_extracted(archive, folder):
         raise DataError(f"{folder}: is there, but not the whole corpus; delete it or move it away, and try again")
     if not archive.is_file():
         if not download:
-            raise DataError(f"{root}: no {resource.folder} in it; unpack {resource.file} there, or add --download")
+            what = f"no {resource.folder} in it" if root.exists() else "no such folder"
+            raise DataError(f"{root}: {what}; unpack {resource.file} there, or add --download")
         fetch(resource.urls(mirror), archive, md5=resource.md5, sha256=resource.sha256, size=resource.size)
     log.info("unpacking %s", archive)
     folder = extract(archive, folder)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from dfcnn_ms.corpora.counts import ALL, Count
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, WORKERS, Gathering, Item, LeftOut, gather, hold_out
-from dfcnn_ms.corpora.options import PUBLIC, READING, SOUND, held_out
-from dfcnn_ms.corpora.places import Resource, obtain
+from dfcnn_ms.corpora.gather import Item, LeftOut
+from dfcnn_ms.corpora.places import Resource
+from dfcnn_ms.corpora.unsplit import OPTIONS, recipe
 from dfcnn_ms.errors import DataError
+
+__all__ = ["LAYOUT", "OFFICIAL", "OPTIONS", "RESOURCE", "is_there", "prepare"]
 
 LAYOUT = """\
 primewords_md_2018_set1/            unpacked from primewords_md_2018_set1.tar.gz (9.1 GB)
@@ -27,37 +29,6 @@ FOLDER = "primewords_md_2018_set1"
 RESOURCE = Resource(f"47/{FOLDER}.tar.gz", FOLDER, 9_057_625_192)
 TRANSCRIPT = "set1_transcript.json"
 OFFICIAL = {ALL: Count(50_384, 98.95, 296)}
-DEV = TEST = 0.02
-OPTIONS = PUBLIC | SOUND | READING | held_out(DEV, TEST)
-
-
-def prepare(
-    root: Path,
-    out: Path,
-    *,
-    download: bool = False,
-    mirror: str = "",
-    sandhi: str = "yi_bu",
-    dev: float = DEV,
-    test: float = TEST,
-    damaged: int = MOST_DAMAGED,
-    workers: int = WORKERS,
-) -> dict[str, Path]:
-    """Writes the manifests of Primewords set 1; the corpus has no splits, so some speakers are held out.
-
-    Args:
-        root: the folder `primewords_md_2018_set1`, or the one around it.
-        out: folder for the manifests.
-        download: fetch the archive if it is not there.
-        mirror: address to try first.
-        sandhi: tone sandhi to write.
-        dev, test: shares of the speakers held out; 0 for none.
-        damaged: more damaged files than this are an error.
-        workers: threads that look at sound files.
-    """
-    home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
-    plan = Gathering(out, OFFICIAL, sandhi, damaged, workers)
-    return gather(hold_out(_items(home), dev, test, lambda item: item.speaker), plan)
 
 
 def is_there(folder: Path) -> bool:
@@ -95,3 +66,6 @@ def _entries(path: Path) -> list[Any]:
     if not isinstance(entries, list):
         raise DataError(f"{path}: wanted a list of entries; got {type(entries).__name__}")
     return entries
+
+
+prepare = recipe(RESOURCE, is_there, OFFICIAL, _items, lambda item: item.speaker)

@@ -44,6 +44,7 @@ RESOURCES = {
     ),
 }
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+NEW_WORDS = ("backward", "follow", "forward", "learn", "visual")
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 NOISE = "_background_noise_"
@@ -102,15 +103,17 @@ def prepare(
     _check(version, classes, unknown, silence)
     if seed < 0:
         raise ConfigError(f"seed must be 0 or more; got {seed}")
+    usual = (unknown, silence) == (SHARE, SHARE) or classes != 12
+    official = OFFICIAL[version, classes] if usual else {}
+    plan = Gathering(out, official, damaged=damaged, workers=workers, words=True)
     home = obtain(root, RESOURCES[version], is_there, download=download, mirror=mirror)
+    _check_words(home, version)
     items = list(_items(home))
     if classes == 12:
         # Each split draws for itself, so that a missing recording in one changes nothing in another.
         draws = {split: np.random.default_rng([seed, number]) for number, split in enumerate(SPLITS)}
         items = [one for split in SPLITS for one in _twelve(home, items, split, (unknown, silence), draws[split])]
-    usual = (unknown, silence) == (SHARE, SHARE) or classes != 12
-    official = OFFICIAL[version, classes] if usual else {}
-    return gather(items, Gathering(out, official, damaged=damaged, workers=workers))
+    return gather(items, plan)
 
 
 def is_there(folder: Path) -> bool:
@@ -140,6 +143,13 @@ def _check(version: int, classes: int, unknown: float, silence: float) -> None:
     for name, share in (("unknown", unknown), ("silence", silence)):
         if not 0 <= share < math.inf:
             raise ConfigError(f"{name} is a share of the ten commands, 0 or more; got {share}")
+
+
+def _check_words(home: Path, version: int) -> None:
+    """Makes sure that a folder holds the version asked for: the second has words that the first has not."""
+    there = 2 if any((home / word).is_dir() for word in NEW_WORDS) else 1
+    if there != version:
+        raise DataError(f"{home}: has the words of version {there}; give --version {there}, or another --root")
 
 
 def _items(home: Path) -> Iterator[Item]:

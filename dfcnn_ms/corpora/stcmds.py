@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dfcnn_ms.corpora.counts import ALL, Count
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, WORKERS, Gathering, Item, LeftOut, gather, hold_out
-from dfcnn_ms.corpora.options import PUBLIC, READING, SOUND, held_out
-from dfcnn_ms.corpora.places import Resource, obtain
+from dfcnn_ms.corpora.gather import Item, LeftOut
+from dfcnn_ms.corpora.places import Resource
+from dfcnn_ms.corpora.unsplit import OPTIONS, recipe
+
+__all__ = ["LAYOUT", "OFFICIAL", "OPTIONS", "RESOURCE", "is_there", "prepare"]
 
 LAYOUT = """\
 ST-CMDS-20170001_1-OS/              unpacked from ST-CMDS-20170001_1-OS.tar.gz (8.2 GB)
@@ -25,39 +27,8 @@ ST-CMDS-20170001_1-OS/              unpacked from ST-CMDS-20170001_1-OS.tar.gz (
 FOLDER = "ST-CMDS-20170001_1-OS"
 RESOURCE = Resource(f"38/{FOLDER}.tar.gz", FOLDER, 8_231_662_593)
 OFFICIAL = {ALL: Count(102_600, 109.7, 855)}
-DEV = TEST = 0.02
-OPTIONS = PUBLIC | SOUND | READING | held_out(DEV, TEST)
 
 _NAME = re.compile(r"\d{8}(P\d{5})([A-Z])\d{4}")
-
-
-def prepare(
-    root: Path,
-    out: Path,
-    *,
-    download: bool = False,
-    mirror: str = "",
-    sandhi: str = "yi_bu",
-    dev: float = DEV,
-    test: float = TEST,
-    damaged: int = MOST_DAMAGED,
-    workers: int = WORKERS,
-) -> dict[str, Path]:
-    """Writes the manifests of ST-CMDS; the corpus has no splits, so some speakers are held out.
-
-    Args:
-        root: the folder `ST-CMDS-20170001_1-OS`, or the one around it.
-        out: folder for the manifests.
-        download: fetch the archive if it is not there.
-        mirror: address to try first.
-        sandhi: tone sandhi to write.
-        dev, test: shares of the speakers held out; 0 for none.
-        damaged: more damaged files than this are an error.
-        workers: threads that look at sound files.
-    """
-    home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
-    plan = Gathering(out, OFFICIAL, sandhi, damaged, workers)
-    return gather(hold_out(_items(home), dev, test, _person), plan)
 
 
 def is_there(folder: Path) -> bool:
@@ -95,3 +66,6 @@ def _text(transcript: Path) -> str | None:
         except UnicodeDecodeError:
             continue
     return None
+
+
+prepare = recipe(RESOURCE, is_there, OFFICIAL, _items, _person)

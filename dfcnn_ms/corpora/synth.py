@@ -352,8 +352,9 @@ def _done(jobs: list[Job], workers: int) -> Iterator[None]:
     try:
         for first in range(workers):
             reader, writer = context.Pipe(duplex=False)
-            processes.append(context.Process(target=_work, args=(jobs[first::workers], writer), daemon=True))
-            processes[-1].start()
+            process = context.Process(target=_work, args=(jobs[first::workers], writer), daemon=True)
+            process.start()
+            processes.append(process)
             writer.close()
             readers.append(reader)
         yield from _reports(readers)

@@ -7,8 +7,10 @@ file and something said are needed. Several utterances of one file say where the
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,11 @@ COLUMNS = {
     "id": ("id", "utt_id", "utt", "utterance_id", "uttid", "key", "name"),
     "audio": ("audio", "path", "audio_filepath", "audio_path", "wav", "wav_path", "file", "filename", "feat"),
     "pinyin": ("pinyin", "syllables"),
-    "text": ("text", "hanzi", "characters", "sentence", "transcript", "transcription", "txt", "word", "label"),
-    "speaker": ("speaker", "spk", "speaker_id", "client_id", "user_id", "utt2spk"),
+    "text": (
+        *("text", "hanzi", "characters", "sentence", "transcript", "transcription", "txt", "word", "words", "wrd"),
+        "label",
+    ),
+    "speaker": ("speaker", "spk", "speaker_id", "spk_id", "client_id", "user_id", "utt2spk"),
     "split": ("split", "subset", "set", "partition"),
     "start": ("start", "offset", "begin"),
     "seconds": ("seconds", "duration", "dur"),
@@ -35,45 +40,75 @@ COLUMNS = {
 
 Row = Mapping[str, Any]
 
+_SIGNS = {"\t": "tabs: use `prepare tsv`", ";": "semicolons: save it with commas", ",": "commas: use `prepare csv`"}
+
 
 def prepare(root: Path, own: Own, *, kind: str) -> dict[str, Path]:
     """Writes the manifests of a table: `tsv`, `csv`, `json` or `jsonl`; `root` is the table or its folder."""
     files = sources(root, (f".{kind}",), f"a table such as mine.{kind}")
     own.check_output(path for path, _ in files)
-    return own.gather(one for path, split in files for one in _items(path, split, kind, own))
+    taken: dict[str, tuple[str, str]] = {}
+    return own.gather(one for path, split in files for one in _Table(path, split, kind, own, taken).items())
 
 
-def _items(path: Path, split: str, kind: str, own: Own) -> Iterator[Item | LeftOut]:
-    folder = own.audio or path.parent
-    empty = True
-    for number, row in READERS[kind](path):
-        empty = False
-        yield _item(row, f"{path}:{number}", split, folder, own)
-    if empty:
-        raise DataError(f"{path}: no rows; it needs a header and one utterance a line, or a list of objects")
+@dataclass(frozen=True)
+class _Table:
+    """One file: the split that it is named after, its kind, and the ids that were given to rows without one."""
+
+    path: Path
+    split: str
+    kind: str
+    own: Own
+    taken: dict[str, tuple[str, str]]
+
+    def items(self) -> Iterator[Item | LeftOut]:
+        """Its utterances.
+
+        Raises:
+            DataError: it has none.
+        """
+        empty = True
+        for number, row in READERS[self.kind](self.path):
+            empty = False
+            yield self._item(row, f"{self.path}:{number}")
+        if empty:
+            needs = "a header and one utterance a line" if self.kind in ("tsv", "csv") else "an object an utterance"
+            raise DataError(f"{self.path}: no utterance in it; it needs {needs}")
+
+    def _item(self, row: Row, where: str) -> Item | LeftOut:
+        cells = {name: _cell(row, names) for name, names in COLUMNS.items()}
+        name = cells["id"] or self._name(cells["audio"], cells["start"])
+        if not cells["audio"]:
+            return LeftOut(name or where, "no sound file named", f"{where}: nothing in 'audio' or 'path'; {_got(row)}")
+        if not (cells["text"] or cells["pinyin"]):
+            return LeftOut(name, "no text", f"{where}: nothing in 'text' or 'pinyin'; {_got(row)}")
+        try:
+            start, seconds = (_number(cells[key], key) for key in ("start", "seconds"))
+        except ValueError as error:
+            return LeftOut(name, "not a number", f"{where}: {error}")
+        item = Item(
+            id=name,
+            audio=(self.own.audio or self.path.parent) / cells["audio"],
+            split=split_named(cells["split"]) or self.split,
+            text=cells["text"],
+            speaker=cells["speaker"],
+            start=start or 0.0,
+            # Without a beginning the utterance is the whole file, and the file knows its length better.
+            seconds=seconds if start is not None else None,
+            where=where,
+        )
+        return self.own.item(item, cells["pinyin"])
+
+    def _name(self, audio: str, start: str) -> str:
+        """An id for a row without one: the file's name; if another file has it or another part, with more of it."""
+        path = Path(audio)
+        others = (f"{path.stem}-{number}" for number in itertools.count(2))
+        names = itertools.chain([path.stem, "-".join([*path.parent.parts[-1:], path.stem])], others)
+        return next(name for name in names if self.taken.setdefault(name, (audio, start)) == (audio, start))
 
 
-def _item(row: Row, where: str, split: str, folder: Path, own: Own) -> Item | LeftOut:
-    cells = {name: _cell(row, names) for name, names in COLUMNS.items()}
-    name = cells["id"] or Path(cells["audio"]).stem
-    if not cells["audio"]:
-        return LeftOut(name or where, "no sound file named", f"{where}: the column 'audio' is empty")
-    try:
-        start, seconds = (_number(cells[key], key) for key in ("start", "seconds"))
-    except ValueError as error:
-        return LeftOut(name, "not a number", f"{where}: {error}")
-    item = Item(
-        id=name,
-        audio=folder / cells["audio"],
-        split=split_named(cells["split"]) or split,
-        text=cells["text"],
-        speaker=cells["speaker"],
-        start=start or 0.0,
-        # Without a beginning the utterance is the whole file, and the file knows its length better.
-        seconds=seconds if start is not None else None,
-        where=where,
-    )
-    return own.item(item, cells["pinyin"])
+def _got(row: Row) -> str:
+    return f"the row has {', '.join(map(str, row)) or 'no columns'}"
 
 
 def _cell(row: Row, names: tuple[str, ...]) -> str:
@@ -107,6 +142,11 @@ def _separated(path: Path, dialect: Mapping[str, Any]) -> Iterator[tuple[int, Ro
 
 
 def _check_header(path: Path, header: list[str]) -> None:
+    if not any(header):
+        raise DataError(f"{path}: is empty; it needs a header and one utterance a line")
+    for sign, cure in _SIGNS.items():
+        if len(header) == 1 and sign in header[0]:
+            raise DataError(f"{path}:1: its columns are set apart by {cure}")
     if not set(header) & set(COLUMNS["audio"]):
         got = ", ".join(filter(None, header)) or "nothing"
         raise DataError(f"{path}:1: the header needs a column 'audio' (or 'path'); got {got}")
@@ -129,18 +169,26 @@ def read_objects(path: Path) -> Iterator[tuple[int, Row]]:
 def _document(path: Path) -> Iterator[tuple[int, Row]]:
     """A list of objects, or an object of them by id; or one a line, which many call JSON too."""
     text = "\n".join(line for _, line in read_lines(path))
+    if not text:
+        return
     try:
         page = json.loads(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             yield from read_objects(path)
             return
-        raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg})") from None
+        raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg}); give a list of objects") from None
     rows = [{"id": name} | row for name, row in page.items()] if _is_by_id(page) else page
-    rows = [rows] if isinstance(rows, dict) else rows
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if isinstance(rows, dict):
+        # The list may be wrapped: {"data": [...]}. Anything else is one utterance.
+        rows = next((value for value in rows.values() if _is_list_of_objects(value)), [rows])
+    if not _is_list_of_objects(rows) and rows != []:
         raise DataError(f"{path}: wanted a list of objects, such as [{{'audio': ..., 'text': ...}}]")
     yield from enumerate(rows, start=1)
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
 def _is_by_id(page: Any) -> bool:

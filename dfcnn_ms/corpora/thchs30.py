@@ -62,14 +62,15 @@ def prepare(
     """
     if pinyin not in PUBLISHED:
         raise ConfigError(f"pinyin must be one of: {', '.join(PUBLISHED)}; got {pinyin!r}")
-    home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
     plan = Gathering(out, OFFICIAL, sandhi, damaged, workers)
+    home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
     return gather(_items(home, published=pinyin == "published"), plan)
 
 
 def is_there(folder: Path) -> bool:
     """Whether a folder is that of the corpus."""
-    return any((folder / split).is_dir() for split in SPLITS) and (folder / "data").is_dir()
+    listed = any(next((folder / split).glob("*.wav"), None) for split in SPLITS)
+    return listed and (folder / "data").is_dir()
 
 
 def _items(home: Path, *, published: bool) -> Iterator[Item | LeftOut]:

@@ -6,7 +6,6 @@ import itertools
 import json
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,9 +46,9 @@ class Bookkeeper(Callback):
         self.optimizer = optimizer
         self.source = source
         self.infeasible = infeasible
-        labels = source.corpus.labels
-        self.syllables = sum(map(len, labels)) / len(labels)
-        self.label_entropy = entropy(labels)
+        labels, weights = source.corpus.labels, source.plan.weights
+        self.syllables = float(np.average([len(label) for label in labels], weights=weights))
+        self.label_entropy = entropy(labels, weights)
 
     def on_train_epoch_begin(self, run_context: RunContext) -> None:
         """Opens the record and starts the clocks."""
@@ -97,10 +96,16 @@ class Bookkeeper(Callback):
         )
 
 
-def entropy(labels: Sequence[Sequence[int]]) -> float:
-    """Nats per syllable of the labels: what a network loses that knows how frequent each is, and nothing else."""
-    counts = np.array(list(Counter(itertools.chain(*labels)).values()), np.float64)
-    shares = counts / max(1.0, counts.sum())
+def entropy(labels: Sequence[Sequence[int]], weights: np.ndarray | None = None) -> float:
+    """Nats per syllable of the labels: what a network loses that knows how frequent each is, and nothing else.
+
+    Args:
+        labels: of each utterance.
+        weights: (utterances,) how often each comes in comparison with others; None: all alike.
+    """
+    units = np.fromiter(itertools.chain(*labels), int)
+    counts = np.bincount(units, None if weights is None else np.repeat(weights, [len(label) for label in labels]))
+    shares = counts[counts > 0] / max(counts.sum(), np.finfo(float).tiny)
     return float(-(shares * np.log(shares)).sum())
 
 

@@ -86,6 +86,8 @@ def load_training(config: Config, *, workers: int = 1) -> tuple[Vocabulary, Fron
     """The training set alone: its vocabulary, the front end fitted to it, and the batches of all workers."""
     split = Split.read(config.data, config.data.train, *config.data.mix)
     _check_lengths(split.utterances, config.data.max_seconds)
+    if not any(utterance.pinyin for utterance in split.utterances):
+        raise DataError(f"{config.data.train}: no utterance says anything; train on a manifest with labels")
     vocabulary = Vocabulary.build(utterance.pinyin for utterance in split.utterances)
     frontend = fitted_frontend(config, split)
     return vocabulary, frontend, source(config, vocabulary, frontend, split, training=True, workers=workers)
