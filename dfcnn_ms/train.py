@@ -54,10 +54,13 @@ def main(argv: list[str] | None = None) -> None:
     if config is None:
         result = trainer.resume(options.resume, device_target=options.device_target)
     else:
-        prepare_missing(config, me.is_first)
         folder = run.new_run(options.summary_base_dir, options.run or config.name)
+        prepare_missing(config, me.is_first)
         result = trainer.train(config, device_target=options.device_target, run=folder, init=options.init)
     if not me.is_first:
+        return
+    if not result.trained and options.ckpt.is_file():
+        log.info("nothing was trained: %s stays as it is", options.ckpt)
         return
     copy_checkpoint(result.best, options.ckpt)
     log.info(
@@ -68,17 +71,32 @@ def main(argv: list[str] | None = None) -> None:
 
 def prepare_missing(config: Config, is_first: bool = True) -> None:
     """Makes the corpus of a page whose manifests are missing, if the page says how; of several workers, the first."""
-    if config.data.train.is_file() and config.data.dev.is_file():
+    wanted = {"train": config.data.train, "dev": config.data.dev}
+    missing = {split: manifest for split, manifest in wanted.items() if not manifest.is_file()}
+    if not missing:
         return
-    if config.data.recipe is None:
-        missing = config.data.dev if config.data.train.is_file() else config.data.train
-        raise DataError(f"{missing}: no such manifest, and the page has no data.recipe to make it; prepare it first")
+    for split, manifest in missing.items():
+        check_missing(split, manifest, None if config.data.recipe is None else config.data.train.parent)
     if not is_first:
         wait_for(config.data.train, config.data.dev)
         return
     from dfcnn_ms.corpora.recipes import prepare
 
+    assert config.data.recipe is not None
     prepare(config.data.recipe, config.data.train.parent)
+
+
+def check_missing(split: str, manifest: Path, out: Path | None) -> None:
+    """Refuses a missing manifest that no recipe would make; ``out``: the folder of the one that there is."""
+    if manifest.is_dir():
+        raise DataError(f"{manifest}: is a directory; give a manifest file, such as {manifest / split}.jsonl")
+    if out is None:
+        raise DataError(f"{manifest}: no such manifest, and the page has no data.recipe to make it; prepare it first")
+    if manifest != out / f"{split}.jsonl":
+        raise DataError(
+            f"{manifest}: no such manifest, and data.recipe would make {out / split}.jsonl; prepare this one first, or "
+            "name that one"
+        )
 
 
 def wait_for(*manifests: Path) -> None:

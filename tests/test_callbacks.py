@@ -121,3 +121,23 @@ def test_a_history_comes_back_from_its_dictionary():
     assert again.to_dict() == json.loads(json.dumps(history.to_dict()))
     again.start_epoch(1)  # the epoch in which it was interrupted goes on
     assert len(again.epochs) == 1 and again.sums == {"loss": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("targets", "since", "best"),
+    [
+        ([], 0, np.inf),
+        ([0.3, 0.2, 0.1], 0, 0.1),
+        ([0.3, 0.2, 0.2, 0.4], 2, 0.2),  # the first of equals
+        ([0.3, np.nan], 1, 0.3),
+        ([np.nan, np.inf, 0.9], 0, 0.9),
+        ([np.nan, np.nan], 0, np.inf),
+        ([0.3, None, 0.4], 1, 0.3),  # None: an epoch that was not evaluated
+    ],
+)
+def test_the_best_epoch_is_the_first_of_the_lowest_finite_targets(targets, since, best):
+    epochs = [
+        {"epoch": number} if one is None else {"epoch": number, TARGET: one} for number, one in enumerate(targets)
+    ]
+    history = History(epochs=epochs)
+    assert (history.epochs_since_best(), history.best()) == (since, best)

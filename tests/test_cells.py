@@ -23,13 +23,7 @@ UNITS, BINS = 5, 8
 
 def tiny(dropout: float = 0.0, seed: int = 0) -> Dfcnn:
     """A network with the same weights for the same seed."""
-    network = Dfcnn(
-        UNITS,
-        BINS,
-        blocks=(Block(3, convs=1, pool=(1, 2)), Block(4, convs=1)),
-        hidden=(6,),
-        dropout=dropout,
-    )
+    network = Dfcnn(UNITS, BINS, blocks=(Block(4, convs=1, pool=(2, 4)),), hidden=(6,), dropout=dropout)
     rng = np.random.default_rng(seed)
     for parameter in network.trainable_params():
         parameter.set_data(Tensor(rng.normal(scale=0.5, size=parameter.shape), ms.float32))
@@ -172,28 +166,31 @@ def test_the_norm_is_that_of_all_gradients_together_and_each_is_reported() -> No
     assert float(norm.asnumpy()) == pytest.approx(np.sqrt(sum(lengths)), rel=1e-4)
 
 
-@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-@pytest.mark.slow
-def test_gathered_gradients_are_the_mean_of_those_of_the_batches(mode: int) -> None:
+@pytest.fixture(scope="module")
+def gradients_alone(cpu: None) -> dict[int, np.ndarray]:
+    """Seed -> the gradient of that batch by itself, as one vector."""
+    loss = cell()
+    gradients = ms.value_and_grad(loss, None, loss.trainable_params())
+    return {seed: np.concatenate([g.asnumpy().ravel() for g in gradients(*batch(seed))[1]]) for seed in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("mode", [pytest.param(ms.GRAPH_MODE, marks=pytest.mark.slow), ms.PYNATIVE_MODE])
+def test_gathered_gradients_are_the_mean_of_those_of_the_batches(
+    mode: int, gradients_alone: dict[int, np.ndarray]
+) -> None:
     ms.set_context(mode=mode)
-    batches = [batch(seed) for seed in (1, 2, 3)]
-    alone = []
-    for data in batches:  # rate 1: the change is minus the gradient
-        loss = cell().set_train(True)
-        before = weights(loss)
-        TrainStep(loss, sgd(loss)).set_train(True)(*data)
-        alone.append(change(before, weights(loss)))
     loss = cell()
     before = weights(loss)
     step = TrainStep(loss, sgd(loss), accumulate=3).set_train(True)
-    for data in batches[:2]:
-        step(*data)
+    for seed in (1, 2):
+        step(*batch(seed))
         assert not change(before, weights(loss)).any()
-    step(*batches[2])
-    np.testing.assert_allclose(change(before, weights(loss)), np.mean(alone, axis=0), rtol=1e-4, atol=1e-6)
+    step(*batch(3))  # rate 1: the change is minus the gradient
+    mean = np.mean([gradients_alone[seed] for seed in (1, 2, 3)], axis=0)
+    np.testing.assert_allclose(change(before, weights(loss)), -mean, rtol=1e-4, atol=1e-6)
     middle = weights(loss)
-    for data in batches:  # and it begins anew
-        step(*data)
+    for seed in (1, 2, 3):  # and it begins anew
+        step(*batch(seed))
     assert change(middle, weights(loss)).any()
     assert int(step.gathered_calls.asnumpy()) == 0
 
@@ -231,7 +228,7 @@ def test_averages_follow_the_weights_and_are_used_only_inside() -> None:
 
 @pytest.mark.slow
 def test_the_state_is_enough_to_go_on_from() -> None:
-    """Two steps, then two more by another cell that got the state of the first: the same as four."""
+    """Three steps, then two more by another cell that got the state of the first: the same as five."""
 
     def engine(seed: int) -> TrainStep:
         loss = WithLossCell(tiny(dropout=0.3, seed=seed), CTCLoss()).set_train(True)
@@ -239,11 +236,11 @@ def test_the_state_is_enough_to_go_on_from() -> None:
         return TrainStep(loss, optimizer, 5.0, scaler(), accumulate=2, ema=0.9).set_train(True)
 
     first, second = engine(0), engine(1)
-    for seed in range(5):
+    for seed in range(3):
         first(*batch(seed))
     for name, parameter in second.state().items():
         parameter.set_data(Tensor(first.state()[name].asnumpy()))
-    for seed in range(5, 8):
+    for seed in range(3, 5):
         outcomes = [step(*batch(seed))[0].asnumpy().tobytes() for step in (first, second)]
         assert outcomes[0] == outcomes[1]
     for name, parameter in first.state().items():
@@ -350,24 +347,22 @@ def test_mixed_precision_keeps_the_loss_in_float32_and_close(level: str, free: d
 @pytest.mark.parametrize("amp", get_args(TrainConfig.model_fields["amp"].annotation))
 @pytest.mark.slow
 def test_every_precision_of_the_page_makes_a_step(amp: str) -> None:
-    """The step as training builds it; the first may overflow, until the loss scale has settled."""
-    step = train_step(TrainConfig(amp=amp), tiny(), steps_per_epoch=4).set_train(True)
-    losses, _, applied, _ = zip(*(step(*batch()) for _ in range(4)), strict=True)
-    assert np.isfinite([value.asnumpy() for value in losses]).all()
-    assert all(flag.asnumpy() for flag in applied[1 if amp != "off" else 0 :])
+    """The step as training builds it; the first ones may overflow, until the loss scale has settled."""
+    step = train_step(TrainConfig(amp=amp), tiny(), steps_per_epoch=6).set_train(True)
+    used = []
+    while not any(used) and len(used) < (1 if amp == "off" else 6):
+        loss, _, applied, _ = step(*batch())
+        assert np.isfinite(loss.asnumpy())
+        used.append(bool(applied.asnumpy()))
+    assert used[-1]
 
 
 @pytest.mark.slow
 def test_graph_mode_equals_pynative_mode() -> None:
-    """The loss, and loss, norm and weights of one clipped step."""
-    features, labels, frames, label_lengths = batch()
-    results = []
-    for mode in (ms.PYNATIVE_MODE, ms.GRAPH_MODE):
-        ms.set_context(mode=mode)
-        value = cell()(features, labels, frames, label_lengths).asnumpy()
-        results.append((value, one_step(clip_norm=1.0)))
-    (value, step), (graph_value, graph_step) = results
-    assert graph_value == pytest.approx(value, rel=1e-5)
+    """Loss, norm and weights of one clipped step."""
+    step = one_step(clip_norm=1.0)
+    ms.set_context(mode=ms.GRAPH_MODE)
+    graph_step = one_step(clip_norm=1.0)
     for figure in ("loss", "norm", "applied"):
         assert graph_step[figure] == pytest.approx(step[figure], rel=1e-5)
     np.testing.assert_allclose(graph_step["change"], step["change"], atol=1e-5)
@@ -375,26 +370,18 @@ def test_graph_mode_equals_pynative_mode() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("graph_mode")
-def test_a_step_that_is_not_finite_changes_no_weight_in_graph_mode() -> None:
-    loss = cell()
-    optimizer = nn.Adam(loss.trainable_params(), 0.1)
+def test_mixed_precision_in_graph_mode_learns_and_survives_a_step_that_is_not_finite() -> None:
+    loss = mixed_precision("O3")
+    optimizer = nn.Adam(loss.trainable_params(), 0.02)
     step = TrainStep(loss, optimizer, 5.0, scaler()).set_train(True)
     first = statistics(loss)
-    assert step(*batch())[2].asnumpy()
+    losses = [float(step(*batch())[0].asnumpy()) for _ in range(5)]
+    assert np.isfinite(losses).all() and losses[-1] < losses[0]
     before = weights(loss) | weights_of(optimizer) | statistics(loss)
     assert change(first, before).any()
     assert not step(*spoilt_batch(np.nan))[2].asnumpy()
     assert not change(before, weights(loss) | weights_of(optimizer) | statistics(loss)).any()
     assert step(*batch())[2].asnumpy()
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("graph_mode")
-def test_mixed_precision_in_graph_mode() -> None:
-    mixed = mixed_precision("O3")
-    step = TrainStep(mixed, sgd(mixed, 0.1), 5.0, scaler()).set_train(True)
-    losses = [float(step(*batch())[0].asnumpy()) for _ in range(5)]
-    assert np.isfinite(losses).all() and losses[-1] < losses[0]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,38 +35,56 @@ def run(capsys, monkeypatch, command: str, *arguments: str) -> tuple[int, str, s
     return int(left.value.code or 0), captured.out, captured.err
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """A folder to stand in, with one good file of each sort and some bad ones."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """A folder with one good file of each sort and some bad ones."""
+    files = tmp_path_factory.mktemp("files")
     wave = 0.1 * np.sin(np.arange(16_000) / 10).astype(np.float32)
-    write_wave("good.wav", wave)
-    Path("text.wav").write_text("this is text\n")
-    Path("empty.wav").touch()
-    Path("cut.wav").write_bytes(Path("good.wav").read_bytes()[:9000])
-    Path("a_folder").mkdir()
-    Path("empty.jsonl").touch()
-    Path("gone.jsonl").write_text('{"id": "a", "audio": "gone.wav", "seconds": 1, "pinyin": "yi1"}\n')
-    Path("good.jsonl").write_text('{"id": "a", "audio": "good.wav", "seconds": 1, "pinyin": "yi1"}\n')
+    write_wave(files / "good.wav", wave)
+    (files / "text.wav").write_text("this is text\n")
+    (files / "empty.wav").touch()
+    (files / "cut.wav").write_bytes((files / "good.wav").read_bytes()[:9000])
+    (files / "a_folder").mkdir()
+    (files / "empty.jsonl").touch()
+    (files / "gone.jsonl").write_text('{"id": "a", "audio": "gone.wav", "seconds": 1, "pinyin": "yi1"}\n')
+    (files / "good.jsonl").write_text('{"id": "a", "audio": "good.wav", "seconds": 1, "pinyin": "yi1"}\n')
     config = load_config("digits", ["model.hidden=[4]", "data.test=never.jsonl"])
     vocabulary = Vocabulary(("yi1",))
     network = build(config.model, num_bins=40, num_units=len(vocabulary))
-    checkpoint.save("good.ckpt", network, checkpoint.Meta(config, vocabulary, manifests={"test": "/never.jsonl"}))
-    Path("cut.ckpt").write_bytes(Path("good.ckpt").read_bytes()[:5000])
+    meta = checkpoint.Meta(config, vocabulary, manifests={"test": "/never.jsonl"})
+    checkpoint.save(files / "good.ckpt", network, meta)
+    (files / "cut.ckpt").write_bytes((files / "good.ckpt").read_bytes()[:5000])
+    return files
+
+
+@pytest.fixture
+def folder(files, tmp_path, monkeypatch) -> Path:
+    """A copy of these files, to stand in."""
+    shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_ends_with_an_example_and_costs_no_mindspore(command):
-    code = (
-        "import sys, dfcnn_ms.{0} as c\n"
-        "try: c.main(['--help'])\n"
-        "except SystemExit as left: assert left.code == 0\n"
-        "assert 'mindspore' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", code.format(command)], capture_output=True, text=True)
+HELP = """
+import importlib, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(f"dfcnn_ms.{name}").main(["--help"])
+    except SystemExit as left:
+        assert left.code == 0, name
+    assert "mindspore" not in sys.modules, name
+    print(end="\\f")
+"""
+
+
+def test_every_help_ends_with_an_example_and_costs_no_mindspore():
+    """One fresh process asks them all, because each start takes a second."""
+    done = subprocess.run([sys.executable, "-c", HELP, *COMMANDS], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.rstrip().splitlines()[-1].strip().startswith(f"python -m dfcnn_ms.{command}")
+    *pages, rest = done.stdout.split("\f")
+    assert not rest
+    for command, page in zip(COMMANDS, pages, strict=True):
+        assert page.rstrip().splitlines()[-1].strip().startswith(f"python -m dfcnn_ms.{command}")
 
 
 TRAIN = ("train", "data.train=good.jsonl", "data.dev=good.jsonl")
@@ -83,7 +102,17 @@ BAD = {
         ("train", "data.train=no.jsonl", "data.recipe=null"),
         "no.jsonl: no such manifest",
     ),
-    "unknown recipe": (("train", "data.train=x/no.jsonl", "data.recipe.corpus=foo"), "unknown corpus 'foo'"),
+    "unknown recipe": (
+        ("train", "data.train=x/train.jsonl", "data.dev=x/dev.jsonl", "data.recipe.corpus=foo"),
+        "unknown corpus 'foo'",
+    ),
+    "a manifest that no recipe makes": (
+        ("train", "data.train=x/mine.jsonl"),
+        "x/mine.jsonl: no such manifest, and data.recipe would make x/train.jsonl",
+    ),
+    "a folder as manifest": (("train", "data.train=a_folder"), "a_folder: is a directory; give a manifest file"),
+    "run with a path": ((*TRAIN, "--run", "../x"), "--run ../x: wanted a plain name"),
+    "summaries into a file": ((*TRAIN, "--summary-base-dir", "text.wav"), "text.wav: is a file, wanted a folder"),
     "manifest with a missing file": ((*TRAIN, "data.train=gone.jsonl"), "gone.jsonl:1: audio file"),
     "ckpt is a folder": (("train", "--ckpt", "a_folder.ckpt/x"), "wanted a name that ends in .ckpt"),
     "ckpt in no folder": (("train", "--ckpt", "nowhere/x.ckpt"), "the folder nowhere does not exist"),
@@ -129,7 +158,10 @@ BAD = {
         ("align", "--ckpt", "good.ckpt", "--audio", "good.wav", "--text", "ma3"),
         "unit 'ma3' is not one of",
     ),
-    "calibrate: forgotten dev set": (("calibrate", "--ckpt", "good.ckpt"), "remembers no dev set that is still there"),
+    "calibrate: forgotten dev set": (
+        ("calibrate", "--ckpt", "good.ckpt"),
+        "remembers no dev set; give one with --manifest",
+    ),
     "calibrate: truncated": (("calibrate", "--ckpt", "cut.ckpt"), "cut.ckpt: cannot be read"),
     "train: resume of nothing": (("train", "--resume", "no_run"), "no_run: no such run"),
     "train: resume of a folder": (("train", "--resume", "a_folder"), "before its first state was saved"),
@@ -186,6 +218,8 @@ def test_the_demo_leaves_everything_it_promises(tmp_path):
         "data.recipe.test=8",
         "train.epochs=1",
         "train.buckets=1",
+        "model.blocks=[{channels: 4, convs: 1, stride: [2, 2], pool: [2, 2]}]",
+        "model.hidden=[8]",
     ]
     done = subprocess.run([sys.executable, "-m", "dfcnn_ms.demo", *small], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -30,7 +30,8 @@ def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("mindinsight")
     manifests = prepare(folder / "data", "digits", train=16, dev=4, test=4, workers=1, progress=False)
     splits = [f"data.{split}={path}" for split, path in manifests.items()]
-    tiny = ["model.hidden=[8]", f"train.epochs={EPOCHS}", "train.buckets=1", "train.batch_size=8"]
+    blocks = "model.blocks=[{channels: 4, convs: 2, stride: [2, 2], pool: [2, 2]}]"
+    tiny = [blocks, "model.hidden=[8]", f"train.epochs={EPOCHS}", "train.buckets=1", "train.batch_size=8"]
     config = load_config("digits", [*splits, *tiny, "train.summary_every=1"])
     run = folder / "summary" / "digits"
     trainer.train(config, device_target="CPU", run=run)

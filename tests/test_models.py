@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mindspore import Tensor, nn
 
-from dfcnn_ms.config import DfcnnConfig
+from dfcnn_ms.config import DfcnnConfig, load_config
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models import build
 from dfcnn_ms.models.acoustic import Acoustic
@@ -93,9 +94,10 @@ def test_the_reference_has_the_convolutions_and_pools_of_the_reference() -> None
 
 @pytest.mark.slow
 def test_the_reference_turns_16_seconds_into_512_by_200_by_25() -> None:
-    """Then 512 x 25 values per step -> 4096 -> 4096 -> units. Three seconds and 2 GB."""
-    network = Dfcnn(num_units=1428, num_bins=200).set_train(False)
-    assert weight_shapes(network)[-3:] == [(4096, 512, 1, 25), (4096, 4096, 1, 1), (1428, 4096, 1, 1)]
+    """Then 512 x 25 values per step -> dense layers -> units. Two seconds; narrow dense layers, to save memory."""
+    network = Dfcnn(num_units=1428, num_bins=200, hidden=(8, 6)).set_train(False)
+    assert weight_shapes(network)[-3:] == [(8, 512, 1, 25), (6, 8, 1, 1), (1428, 6, 1, 1)]
+    assert signature(Dfcnn).parameters["hidden"].default == load_config("reference").model.hidden == (4096, 4096)
     x, lengths = Tensor(np.zeros((1, 1, 1600, 200)), ms.float32), Tensor([1600], ms.int32)
     shapes = []
     for block in network.blocks:
@@ -134,8 +136,9 @@ def test_note_max_pooling_makes_a_step_of_less_than_a_window() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("table", ["pad, stride 3"])
 def test_output_lengths_are_the_real_lengths_to_400(table: str) -> None:
+    """All lengths after another, then one in seventeen: 17 shares no factor with the strides and windows."""
     network = tiny(*TABLES[table])
-    for frames in range(18, 401):
+    for frames in (*range(18, 60), *range(60, 401, 17), 400):
         assert network.output_lengths(frames) == steps_in_reality(network, frames), frames
 
 
@@ -302,9 +305,8 @@ def test_build_follows_the_page() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("table", ["pad", "valid, stride"])
-def test_graph_mode_equals_pynative_mode(table: str) -> None:
-    network = tiny(*TABLES[table])
+def test_graph_mode_equals_pynative_mode() -> None:
+    network = tiny(*TABLES["valid, stride"])
     x = Tensor(np.random.default_rng(6).normal(size=(2, 1, 40, BINS)), ms.float32)
     lengths = Tensor([40, 29], ms.int32)
     line_by_line = network(x, lengths).asnumpy()
@@ -312,7 +314,7 @@ def test_graph_mode_equals_pynative_mode(table: str) -> None:
     np.testing.assert_allclose(network(x, lengths).asnumpy(), line_by_line, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("table", ["pad", "same", "valid, stride"])
+@pytest.mark.parametrize("table", ["pad", "valid, stride"])
 @pytest.mark.slow
 def test_onnx_with_another_batch_and_length(table: str, tmp_path: Path) -> None:
     network = tiny(*TABLES[table], hidden=(6, 6))

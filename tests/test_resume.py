@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import json
 import logging
 import os
@@ -22,12 +23,13 @@ from dfcnn_ms.config import Config, load_config
 from dfcnn_ms.corpora.manifest import read_manifest, write_manifest
 from dfcnn_ms.corpora.synth import prepare
 from dfcnn_ms.errors import CheckpointError, ConfigError, DfcnnError, Interrupted
-from dfcnn_ms.training import checkpoint, trainer
+from dfcnn_ms.training import checkpoint, interrupt, trainer
 from dfcnn_ms.training.callbacks import Bookkeeper, SaveState
 from dfcnn_ms.training.interrupt import Interrupt
 from dfcnn_ms.training.run import states
 
 SETTINGS = [
+    "model.blocks=[{channels: 4, convs: 1, stride: [2, 2], pool: [2, 2]}, {channels: 6, convs: 1, pool: [1, 2]}]",
     "model.hidden=[8]", "model.dropout=0.3", "train.epochs=3", "train.buckets=2", "train.batch_size=4",
     "train.save_steps=2", "train.ema=0.9", "train.mode=pynative", "train.summary_every=2", "train.gradient_report=1",
     "train.schedule={kind: plateau, patience: 1, warmup_epochs: 0}", "train.accumulate=2",
@@ -151,6 +153,18 @@ def test_a_finished_run_stays_as_it_is(whole, caplog):
 
 
 @pytest.mark.slow
+def test_what_was_written_into_the_network_of_a_finished_run_stays(whole, tmp_path, caplog):
+    """`calibrate` and `tune` write into dfcnn.ckpt, which resuming a finished run would bring back as it was."""
+    mine = tmp_path / "dfcnn.ckpt"
+    command.main(["--resume", str(whole), "--ckpt", str(mine), "--device_target", "CPU"])
+    assert mine.read_bytes() == (whole / "checkpoints" / "best.ckpt").read_bytes()  # there was none
+    mine.write_bytes(b"tuned")
+    with caplog.at_level(logging.INFO, logger="dfcnn_ms"):
+        command.main(["--resume", str(whole), "--ckpt", str(mine), "--device_target", "CPU"])
+    assert mine.read_bytes() == b"tuned" and f"{mine} stays as it is" in caplog.text
+
+
+@pytest.mark.slow
 def test_another_training_set_is_refused(corpus, whole, tmp_path):
     others = read_manifest(corpus / "train.jsonl")[:-1]
     moved = tmp_path / "moved"
@@ -233,9 +247,9 @@ def test_being_interrupted_is_no_error(capsys):
 
 
 def test_the_first_ctrl_c_asks_and_the_second_stops_at_once():
-    with Interrupt() as interrupt:
+    with Interrupt() as asked:
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.requested
+        assert asked.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):  # Python's own handler is back
@@ -246,18 +260,33 @@ def test_the_first_ctrl_c_asks_and_the_second_stops_at_once():
 def test_a_handler_put_over_ours_is_replaced_and_forked_helpers_have_none_of_it():
     libc = ctypes.CDLL(None)
     libc.signal.argtypes, libc.signal.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
-    with Interrupt() as interrupt:
+    with Interrupt() as asked:
         libc.signal(signal.SIGINT, int(signal.SIG_IGN))  # as MindSpore's loader does, behind Python's back
         signal.raise_signal(signal.SIGINT)
-        assert not interrupt.requested
-        worker = threading.Thread(target=interrupt.insist)
+        assert not asked.requested
+        worker = threading.Thread(target=asked.insist)
         worker.start()
         worker.join()
         signal.raise_signal(signal.SIGINT)
-        assert interrupt.requested
+        assert asked.requested
         child = os.fork()
         if child == 0:
             signal.raise_signal(signal.SIGINT)  # not heard
             signal.raise_signal(signal.SIGTERM)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+
+@pytest.mark.skipif(os.name != "posix", reason="fork is POSIX")
+def test_one_hook_for_all_forks_and_none_of_it_after_training(monkeypatch):
+    hooks = []
+    monkeypatch.setattr(os, "register_at_fork", lambda **hook: hooks.append(hook))
+    monkeypatch.setattr(interrupt, "_mind_forks", functools.cache(interrupt._mind_forks.__wrapped__))  # as if new
+    for _ in range(3):
+        with Interrupt():
+            pass
+    assert len(hooks) == 1
+    (leave_children_alone,) = hooks[0].values()
+    mine = signal.getsignal(signal.SIGTERM)
+    leave_children_alone()  # as in a child that is forked now: no training is open
+    assert signal.getsignal(signal.SIGTERM) is mine

@@ -77,9 +77,12 @@ def test_alone_sums_are_what_was_given():
 # Rounding now and then lets a ReLU or a max-pool decide otherwise, and gradients jump there: with short steps that
 # stays far below the tolerance, and a wrong gradient does not (local batch norms: see docs/training.md).
 SETTINGS = [
-    "model.hidden=[8]", "model.dropout=0", "augment.features=[]", "train.buckets=2", "train.epochs=3",
-    "train.optimizer=sgd", "train.rate=0.0001", "train.batch_norm=synchronised", "train.coach=off",
+    "model.blocks=[{channels: 4, convs: 1, stride: [2, 2], pool: [1, 1]}, {channels: 6, convs: 1, pool: [2, 2]}]",
+    "model.hidden=[8]", "model.dropout=0", "augment.features=[]", "train.buckets=1", "train.save_every=1",
+    "train.optimizer=sgd", "train.rate=0.0001", "train.schedule={kind: constant, warmup_epochs: 0}",
+    "train.batch_norm=synchronised", "train.coach=off",
 ]  # fmt: skip
+EPOCHS = 3
 
 
 def free_port() -> int:
@@ -88,70 +91,43 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def command(corpus: Path, folder: Path, run: str, workers: int, *more: str) -> list[str]:
+def start(corpus: Path, folder: Path, run: str, workers: int, *more: str) -> subprocess.Popen[str]:
+    """A training in processes of its own."""
     splits = [f"data.{split}={corpus / split}.jsonl" for split in ("train", "dev", "test")]
     outputs = ["--device_target", "CPU", "--ckpt", str(folder / f"{run}.ckpt")]
-    training = ["python", "-m", "dfcnn_ms.train", *outputs]
-    begin = ["--summary-base-dir", str(folder), "--run", run, *splits, *SETTINGS]
-    training += list(more) if more and more[0] == "--resume" else [*begin, *more]
-    if workers == 1:
-        return [sys.executable, *training[1:]]
-    msrun = [str(Path(sys.executable).with_name("msrun")), f"--worker_num={workers}", f"--local_worker_num={workers}"]
-    return [*msrun, f"--master_port={free_port()}", f"--log_dir={folder / 'log'}", "--join=True", *training]
-
-
-def environment() -> dict[str, str]:
-    """Msrun starts the ``python`` that is first on the path."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "GLOG_v": "3"}
-
-
-def train(corpus: Path, folder: Path, run: str, workers: int, *more: str) -> str:
-    done = subprocess.run(
-        command(corpus, folder, run, workers, *more), env=environment(), capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout + done.stderr
+    outputs += ["--summary-base-dir", str(folder), "--run", run]
+    training = [sys.executable, "-m", "dfcnn_ms.train", *outputs, *splits, *SETTINGS, *more]
+    if workers > 1:
+        msrun = Path(sys.executable).with_name("msrun")
+        job = [str(msrun), f"--worker_num={workers}", f"--local_worker_num={workers}"]
+        job += [f"--master_port={free_port()}", f"--log_dir={folder / 'log'}", "--join=True"]
+        training = [*job, "python", *training[1:]]
+    # msrun starts the `python` that is first on the path.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "GLOG_v": "3"}
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(training, env=environment, text=True, **output)
 
 
 def parameters(folder: Path, run: str) -> dict[str, np.ndarray]:
-    stored = checkpoint.load(folder / run / "checkpoints" / "last.ckpt").weights
+    stored = checkpoint.load(folder / run / "checkpoints" / f"epoch{EPOCHS:03d}.ckpt").weights
     return {name: value.asnumpy().astype(np.float64) for name, value in stored.items()}
 
 
 def metrics(folder: Path, run: str) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / run / "metrics.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / run / "metrics.jsonl").read_text().splitlines()[:EPOCHS]]
 
 
 @pytest.mark.slow
 def test_two_workers_with_half_the_batch_learn_what_one_learns_with_all_of_it(corpus, tmp_path):
-    train(corpus, tmp_path, "one", 1, "train.batch_size=6")
-    said = train(corpus, tmp_path, "two", 2, "train.batch_size=3")
-    assert metrics(tmp_path, "one")[-1]["step"] >= 20
-    one, two = parameters(tmp_path, "one"), parameters(tmp_path, "two")
-    assert one.keys() == two.keys()
-    for name, values in one.items():
-        np.testing.assert_allclose(two[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
-    for alone, together in zip(metrics(tmp_path, "one"), metrics(tmp_path, "two"), strict=True):
-        assert together["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
-        for figure in ("dev_syllable_error_rate", "dev_deletions", "dev_insertions", "blank_fraction"):
-            assert together[figure] == pytest.approx(alone[figure], abs=1e-6), figure
-        assert together["entropy"] == pytest.approx(alone["entropy"], rel=1e-3)
-    assert "2 workers on CPU" in said
-    assert len(re.findall(r"^epoch 1/3", (tmp_path / "log" / "worker_0.log").read_text(), re.MULTILINE)) == 1
-    assert "epoch 1/3" not in (tmp_path / "log" / "worker_1.log").read_text()  # only the first one talks
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "one", "one.ckpt", "two", "two.ckpt"]
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_ends_the_job_and_the_run_can_go_on(corpus, tmp_path):
-    job = subprocess.Popen(
-        command(corpus, tmp_path, "run", 2, "train.batch_size=3", "train.epochs=300"),
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    state = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    end = time.monotonic() + 240
-    while not state.exists():
-        assert job.poll() is None and time.monotonic() < end
+    """And one that dies ends their job: it is killed when three epochs are over."""
+    alone = start(corpus, tmp_path, "one", 1, "train.batch_size=6", f"train.epochs={EPOCHS}")
+    said, _ = alone.communicate(timeout=400)
+    assert alone.returncode == 0, said[-4000:]
+    job = start(corpus, tmp_path, "two", 2, "train.batch_size=3", "train.epochs=2000")
+    end = time.monotonic() + 400
+    while not (tmp_path / "two" / "metrics.jsonl").exists() or len(metrics(tmp_path, "two")) < EPOCHS:
+        assert job.poll() is None and time.monotonic() < end, job.communicate()[0][-4000:]
         time.sleep(0.1)
     os.kill(worker(tmp_path, 1), signal.SIGKILL)
     died = time.monotonic()
@@ -159,7 +135,24 @@ def test_a_worker_that_dies_ends_the_job_and_the_run_can_go_on(corpus, tmp_path)
     assert job.returncode != 0
     assert time.monotonic() - died < 60
     assert "rank" in said.lower() or "worker" in said.lower()
-    assert checkpoint.load(state).meta.training["workers"] == 2
+
+    state = checkpoint.load(tmp_path / "two" / "checkpoints" / "last.ckpt")  # it can go on from here
+    assert state.meta.training is not None and state.meta.training["workers"] == 2
+    assert metrics(tmp_path, "one")[-1]["step"] >= 20
+    one, two = parameters(tmp_path, "one"), parameters(tmp_path, "two")
+    assert one.keys() == two.keys()
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
+    for by_one, by_two in zip(metrics(tmp_path, "one"), metrics(tmp_path, "two"), strict=True):
+        assert by_two["train_loss"] == pytest.approx(by_one["train_loss"], rel=1e-4)
+        for figure in ("dev_syllable_error_rate", "dev_deletions", "dev_insertions", "blank_fraction"):
+            assert by_two[figure] == pytest.approx(by_one[figure], abs=1e-6), figure
+        assert by_two["entropy"] == pytest.approx(by_one["entropy"], rel=1e-3)
+    first, second = ((tmp_path / "log" / f"worker_{rank}.log").read_text() for rank in (0, 1))
+    assert "2 workers on CPU" in first
+    assert len(re.findall(r"^epoch +1/2000", first, re.MULTILINE)) == 1
+    assert not re.search(r"^epoch +1/2000", second, re.MULTILINE)  # only the first one talks
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "one", "one.ckpt", "two"]
 
 
 def worker(folder: Path, rank: int) -> int:
@@ -170,7 +163,7 @@ def worker(folder: Path, rank: int) -> int:
             arguments = (entry / "cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             continue
-        mine = str(folder / "run.ckpt").encode() in arguments and b"dfcnn_ms.train" in arguments
+        mine = str(folder / "two.ckpt").encode() in arguments and b"dfcnn_ms.train" in arguments
         if mine and f"RANK_ID={rank}".encode() in variables and b"MS_ROLE=MS_WORKER" in variables:
             return int(entry.name)
     raise AssertionError(f"no process of rank {rank}")

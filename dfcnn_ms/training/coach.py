@@ -21,9 +21,12 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
-DEV, TRAIN = "dev_syllable_error_rate", "train_syllable_error_rate"
+from dfcnn_ms.training.history import TARGET as DEV
+from dfcnn_ms.training.history import epochs_since_best, is_number
+
+TRAIN = "train_syllable_error_rate"
 
 #: on the blank plateau nearly all steps are blank and hardly a syllable is written
 PLATEAU_BLANKS, PLATEAU_EMITTED = 0.97, 0.1
@@ -76,9 +79,9 @@ class Curve:
     def points(self, key: str) -> list[tuple[int, float]]:
         """(epoch, value) of every record that has a finite value."""
         return [
-            (int(record["epoch"]) if _is_number(record.get("epoch")) else number, float(record[key]))
+            (int(record["epoch"]) if is_number(record.get("epoch")) else number, float(record[key]))
             for number, record in enumerate(self.records, 1)
-            if _is_number(record.get(key))
+            if is_number(record.get(key))
         ]
 
     def values(self, key: str) -> list[float]:
@@ -88,7 +91,7 @@ class Curve:
     def now(self, key: str) -> float | None:
         """The value in the last record, if it is there and finite."""
         value: object = self.records[-1].get(key) if self.records else None
-        return float(value) if _is_number(value) else None
+        return float(value) if is_number(value) else None
 
     def losses(self) -> list[float]:
         """The loss per syllable, or per utterance where that is not known; ends with that of the last record."""
@@ -99,14 +102,9 @@ class Curve:
         """The epoch of the lowest dev error, and that error; the first of equals."""
         return min(self.points(DEV), key=lambda point: point[1], default=None)
 
-    def epochs_since_best(self) -> int:
-        """Records since the lowest dev error."""
-        values = self.values(DEV)
-        return len(values) - 1 - values.index(min(values)) if values else 0
-
     def training_fell(self) -> bool:
         """Whether training has gone on getting better since the best dev error, by error or else by loss."""
-        since = self.epochs_since_best()
+        since = epochs_since_best(self.records)
         figures = self.values(TRAIN) if self.now(TRAIN) is not None else self.losses()
         return len(figures) > since and figures[-1] <= (1 - TRAIN_FALL) * figures[-1 - since]
 
@@ -115,9 +113,9 @@ class Curve:
         count = 0
         for record in reversed(self.records):
             blanks, emitted = record.get("blank_fraction"), record.get("emitted_ratio")
-            if not _is_number(blanks) or blanks < PLATEAU_BLANKS:
+            if not is_number(blanks) or blanks < PLATEAU_BLANKS:
                 break
-            if _is_number(emitted) and emitted > PLATEAU_EMITTED:
+            if is_number(emitted) and emitted > PLATEAU_EMITTED:
                 break
             count += 1
         return count
@@ -178,10 +176,6 @@ def label_entropy(labels: Iterable[Sequence[int]]) -> float:
     counts = Counter(label for utterance in labels for label in utterance)
     total = sum(counts.values())
     return -sum(count / total * math.log(count / total) for count in counts.values())
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def percent(share: float) -> str:
@@ -264,7 +258,7 @@ def _endless_plateau(curve: Curve) -> Facts | None:
 
 
 def _dev_rises(curve: Curve, patience: int = PATIENCE, rise: float = DEV_RISE) -> Facts | None:
-    best, since = curve.best(), curve.epochs_since_best()
+    best, since = curve.best(), epochs_since_best(curve.records)
     if best is None or since < patience or not curve.training_fell():
         return None
     epoch, error = best
@@ -293,7 +287,7 @@ def _hardly_moves(curve: Curve) -> Facts | None:
 
 
 def _stands_still(curve: Curve) -> Facts | None:
-    since, rates = curve.epochs_since_best(), curve.values("learning_rate")[-SPAN - 1 :]
+    since, rates = epochs_since_best(curve.records), curve.values("learning_rate")[-SPAN - 1 :]
     if since < PATIENCE or curve.training_fell() or (rates and rates[-1] < 0.7 * max(rates)):
         return None
     return {"epochs": epochs(since), "error": percent(min(curve.values(DEV)))}
@@ -314,7 +308,7 @@ def _plateau_ends(curve: Curve) -> Facts | None:
 def _improves(curve: Curve) -> Facts | None:
     errors = curve.values(DEV)
     span = min(SPAN, len(errors) - 1)
-    if span < 1 or not errors[-1] < errors[-1 - span]:
+    if span < 1 or not 0 <= errors[-1] < errors[-1 - span]:
         return None
     return {"better": percent(1 - errors[-1] / errors[-1 - span]), "epochs": "epoch" if span == 1 else epochs(span)}
 

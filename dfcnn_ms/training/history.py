@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from dfcnn_ms.files import write_text
 
@@ -20,6 +21,22 @@ TARGET = "dev_syllable_error_rate"
 METRICS, TIMINGS = "metrics.jsonl", "timings.jsonl"
 #: what a checkpoint keeps of a history
 SAVED = ("epochs", "timings", "step", "step_in_epoch", "sums", "counters", "points")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether ``value`` is a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def epochs_since_best(records: Sequence[Mapping[str, Any]]) -> int:
+    """Epochs since the target was lowest; 0: the last one is the best (the first one of equals counts).
+
+    Records without the target do not count. A target that is no finite number is never the lowest; if none is finite,
+    the answer is 0.
+    """
+    targets = [record[TARGET] if is_number(record[TARGET]) else math.inf for record in records if TARGET in record]
+    best = min(targets, default=math.inf)
+    return 0 if best == math.inf else len(targets) - 1 - targets.index(best)
 
 
 @dataclass(frozen=True)
@@ -114,13 +131,13 @@ class History:
         return [{**figures, **seconds} for figures, seconds in zip(self.epochs, self.timings, strict=True)]
 
     def epochs_since_best(self) -> int:
-        """Epochs since the target was lowest; 0: the current one is the best (the first one of equals counts)."""
-        values = [record[TARGET] for record in self.epochs if TARGET in record]
-        return len(values) - 1 - values.index(min(values)) if values else 0
+        """Epochs since the target was lowest; 0: the current one is the best."""
+        return epochs_since_best(self.epochs)
 
     def best(self) -> float:
         """The lowest target so far."""
-        return min((record[TARGET] for record in self.epochs if TARGET in record), default=float("inf"))
+        targets = [record.get(TARGET) for record in self.epochs]
+        return min((target for target in targets if is_number(target)), default=math.inf)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the folder, for a checkpoint."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import logging
 import os
 import signal
@@ -17,6 +18,24 @@ _handler_of = ctypes.pythonapi.PyOS_getsig
 _handler_of.argtypes, _handler_of.restype = [ctypes.c_int], ctypes.c_void_p
 _set_handler = ctypes.pythonapi.PyOS_setsig
 _set_handler.argtypes, _set_handler.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+
+
+#: those that are open; forked helpers look here
+_open: list[Interrupt] = []
+
+
+@functools.cache
+def _mind_forks() -> None:
+    """Tells every process forked from now on whose signals they are; Python keeps such a hook for good."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_leave_children_alone)
+
+
+def _leave_children_alone() -> None:
+    """A forked helper, such as the writer of summaries, ends when it is told to and does not hear Ctrl-C."""
+    if _open:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Interrupt:
@@ -38,14 +57,17 @@ class Interrupt:
         mine = SIGNALS if threading.current_thread() is threading.main_thread() else ()
         self._before = {number: signal.signal(number, self._ask) for number in mine}
         self._ours = {number: _handler_of(number) for number in mine}
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._leave_children_alone)
+        if mine:
+            _open.append(self)
+            _mind_forks()
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+        if self in _open:
+            _open.remove(self)
 
     def insist(self) -> None:
         """Makes sure that the signals come to us and to nobody else."""
@@ -57,9 +79,3 @@ class Interrupt:
             raise KeyboardInterrupt
         self.requested = True
         log.info("finishing this step and saving; once more stops at once")
-
-    def _leave_children_alone(self) -> None:
-        """A forked helper, such as the writer of summaries, ends when it is told to and does not hear Ctrl-C."""
-        if self._before:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -22,6 +22,10 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 
 def new_run(base: Path, name: str) -> Path:
     """A folder under ``base`` that no run has used: the name, then the name with a number."""
+    if Path(name).name != name:
+        raise ConfigError(f"--run {name}: wanted a plain name; --summary-base-dir says where its folder is made")
+    if base.exists() and not base.is_dir():
+        raise ConfigError(f"--summary-base-dir {base}: is a file, wanted a folder")
     for number in range(1, 10_000):
         run = base / (name if number == 1 else f"{name}-{number}")
         if not run.exists():
@@ -32,7 +36,10 @@ def new_run(base: Path, name: str) -> Path:
 @contextlib.contextmanager
 def opened(run: Path, config: Config, device: str) -> Iterator[None]:
     """Writes down what is run on what, and everything said meanwhile goes to ``log.txt``."""
-    (run / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    try:
+        (run / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{run}: cannot be made: {error.strerror}; choose another --summary-base-dir") from None
     write_text(run / "config.yaml", config.to_yaml())
     write_text(run / "environment.json", json.dumps(runtime.environment(device), indent=2) + "\n")
     handler = logging.FileHandler(run / "log.txt", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from dfcnn_ms.training.history import History
 from dfcnn_ms.training.interrupt import Interrupt
 from dfcnn_ms.training.keeper import Keeper
 from dfcnn_ms.training.losses import CTCLoss
-from dfcnn_ms.training.material import Material, count_infeasible, load_material
+from dfcnn_ms.training.material import count_infeasible, load_material
 from dfcnn_ms.training.optimizers import build_optimizer
 from dfcnn_ms.training.run import BEST, CHECKPOINTS, last_state, opened
 from dfcnn_ms.training.schedules import Plateau
@@ -57,12 +58,13 @@ TOLERATED_OVERFLOWS = 20
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run leaves."""
+    """What a finished run leaves; ``trained``: it took at least one step now."""
 
     run: Path
     best: Path
     dev_syllable_error_rate: float
     seconds: float
+    trained: bool = True
 
 
 def train(config: Config, *, device_target: str = "auto", run: Path, init: Path | None = None) -> Result:
@@ -110,12 +112,13 @@ def _run(
     history = keeper.begin(state)
     if _is_finished(history, config):
         log.info("%s is finished: nothing is left to do", run)
-        return Result(run, run / CHECKPOINTS / BEST, history.best(), 0.0)
+        return Result(run, run / CHECKPOINTS / BEST, history.best(), 0.0, trained=False)
 
     with Interrupt() as interrupt, _written_down(run, config, device, workers), _plain_words(material.train):
         material.train.on_epoch = interrupt.insist
-        chosen = callbacks(config, material, network, step, keeper, interrupt)
-        _announce(config, device, material, network, workers, history)
+        about = lineage(keeper)
+        chosen = callbacks(keeper, about, interrupt)
+        _announce(keeper, device, about)
         for epochs in _stretches(material.train, history, config.train.epochs):
             Model(step).train(
                 epochs,
@@ -160,11 +163,10 @@ def train_step(config: TrainConfig, network: nn.Cell, steps_per_epoch: int, work
     )
 
 
-def callbacks(
-    config: Config, material: Material, network: nn.Cell, step: TrainStep, keeper: Keeper, interrupt: Interrupt
-) -> list[Callback]:
+def callbacks(keeper: Keeper, about: dict[str, Any], interrupt: Interrupt) -> list[Callback]:
     """All callbacks of a run, in the order in which they depend on each other."""
-    settings, history, workers = config.train, keeper.history, keeper.workers
+    settings, history, workers = keeper.config.train, keeper.history, keeper.workers
+    material, network, step = keeper.material, keeper.network, keeper.step
     rates = step.optimizer.learning_rate
 
     def measured() -> Output:
@@ -172,7 +174,7 @@ def callbacks(
         with step.in_use():
             return measure(Acoustic(network), material.dev, material.vocabulary, workers)
 
-    lost = count_infeasible(network, material.train.corpus, str(config.data.train))
+    lost = count_infeasible(network, material.train.corpus, str(keeper.config.data.train))
     chosen: list[Callback] = [
         Bookkeeper(history, step.optimizer, material.train, lost),
         StopOnNan(history, material.train, 0 if step.scaler is None else TOLERATED_OVERFLOWS),
@@ -188,14 +190,7 @@ def callbacks(
     if workers.is_first:
         chosen += [
             KeepNetworks(history, keeper.save_network, keeper.folder, settings.keep_best, settings.save_every),
-            Summary(
-                keeper.run,
-                history,
-                step.optimizer,
-                settings.summary_every,
-                settings.epochs,
-                lineage(config, material, network),
-            ),
+            Summary(keeper.run, history, step.optimizer, settings.summary_every, settings.epochs, about),
             Progress(history, step.optimizer, settings.epochs, material.train, coach),
         ]
         if settings.gradient_report:
@@ -207,39 +202,39 @@ def callbacks(
         steps_per_epoch=len(material.train.plan),
         every=settings.save_steps,
         asked=lambda: keeper.all_asked(interrupt.requested),
-        again=f"python -m dfcnn_ms.train --resume {keeper.run}",
+        again=f"python -m dfcnn_ms.train --resume {shlex.quote(str(keeper.run))}",
     )
     return [*chosen, state]
 
 
-def lineage(config: Config, material: Material, network: nn.Cell) -> dict[str, Any]:
+def lineage(keeper: Keeper) -> dict[str, Any]:
     """What MindInsight compares between runs."""
+    config, material = keeper.config, keeper.material
     return {
-        "network": type(network).__name__,
+        "network": type(keeper.network).__name__,
         "train": str(config.data.train),
         "utterances": len(material.train.corpus),
         "rate": config.train.rate,
         "optimizer": config.train.optimizer,
         "batch_size": config.train.batch_size,
         "workers": material.train.workers,
-        "parameters": count_parameters(network),
+        "parameters": count_parameters(keeper.network),
         "seed": config.train.seed,
     }
 
 
-def _announce(
-    config: Config, device: str, material: Material, network: nn.Cell, workers: Workers, history: History
-) -> None:
+def _announce(keeper: Keeper, device: str, about: dict[str, Any]) -> None:
+    workers, material = keeper.workers, keeper.material
     if not workers.is_first:
         return
     company = f"{workers.count} workers on " if workers.count > 1 else ""
     log.info(
         "%s on %s%s: %d utterances, %d units, %d parameters, %d steps per epoch in %d shapes, each compiled once",
-        config.name, company, device, len(material.train.corpus), len(material.vocabulary),
-        count_parameters(network), len(material.train.plan), len(material.train.plan.buckets),
+        keeper.config.name, company, device, about["utterances"], len(material.vocabulary), about["parameters"],
+        len(material.train.plan), len(material.train.plan.buckets),
     )  # fmt: skip
-    if history.step:
-        log.info("going on after step %d", history.step)
+    if keeper.history.step:
+        log.info("going on after step %d", keeper.history.step)
 
 
 @contextlib.contextmanager
