@@ -28,6 +28,7 @@ _WANTED = {
     "int": "a whole number",
     "float": "a number",
     "string": "text",
+    "string_pattern_mismatch": "a plain name of letters, digits, '.', '_' and '-'",
     "dict": "a section",
     "model": "a section",
     "tuple": "a list",
@@ -66,9 +67,9 @@ def component(registry: Mapping[str, type]) -> Any:
 
 
 class Section(BaseModel):
-    """A section of the page: frozen, and no key unknown."""
+    """A section of the page: frozen, no key unknown, and every number finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -94,7 +95,7 @@ class DataConfig(Section):
     labels: Literal["pinyin", "as_written"] = "pinyin"
     recipe: dict[str, Any] | None = None
     max_seconds: float = Field(default=30.0, gt=0)
-    mix: dict[Path, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    mix: dict[Path, Annotated[float, Field(gt=0)]] = {}
     balance: Literal["none", "class", "length"] = "none"
     cache: bool = False
     packed: bool = False
@@ -309,7 +310,8 @@ def _sentence(error: pydantic.ValidationError) -> str:
         return f"missing key {place!r}"
     if first["type"] in ("value_error", "assertion_error"):
         return f"{place}: {first['msg'].removeprefix('Value error, ')}"
-    wanted = _WANTED.get(first["type"].split("_")[0], first["msg"].removeprefix("Input should be "))
+    kind, otherwise = first["type"], first["msg"].removeprefix("Input should be ")
+    wanted = _WANTED.get(kind) or _WANTED.get(kind.split("_")[0], otherwise)
     return f"{place}: got {first['input']!r}, wanted {wanted}"
 
 

@@ -70,6 +70,8 @@ def test_a_bare_name_finds_the_shipped_page_and_a_path_any_page(tmp_path, monkey
         ("trian.epochs=3", "unknown key 'trian'; did you mean 'train'?"),
         ("train.epochs=many", "train.epochs: got 'many', wanted a whole number"),
         ("train.epochs=0", "train.epochs: got 0, wanted greater than or equal to 1"),
+        ("train.rate=.inf", "train.rate: got inf, wanted a finite number"),
+        ("train.clip_norm=.nan", "train.clip_norm: got nan, wanted a finite number"),
         ("train.epochs.x=3", "'epochs' is a value, not a section"),
         ("train.schedule.kind=foo", "train.schedule: unknown kind 'foo'; known: constant"),
         ("train.schedule=3", "train.schedule: got 3, wanted a section with a kind"),
@@ -102,7 +104,7 @@ def test_a_mistake_is_one_sentence_with_its_place(override, message):
         ("- 1", "wanted a page of sections"),
         ("data: [", "not valid YAML"),
         ("data: {dev: b}", "missing key 'data.train'"),
-        ("data: {train: a, dev: b}\nname: a/b", "name: got 'a/b'"),
+        ("data: {train: a, dev: b}\nname: a/b", "name: got 'a/b', wanted a plain name"),
     ],
 )
 def test_a_broken_page_is_named(tmp_path, text, message):
