@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from dfcnn_ms import cli
 from dfcnn_ms.audio.wave import SAMPLE_RATE, duration
-from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
+from dfcnn_ms.corpora.manifest import Utterance, read_utterance
 from dfcnn_ms.decoding.align import align_ctc
 from dfcnn_ms.decoding.boundaries import Sound, boundaries
 from dfcnn_ms.decoding.confidence import sentence_confidence, syllable_confidences
 from dfcnn_ms.decoding.pronunciation import Pronunciation, pronunciation_of
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import write_text
+from dfcnn_ms.listening import read_set
 from dfcnn_ms.recognizer import Recognizer, by_length
 from dfcnn_ms.reporting import timings
 from dfcnn_ms.reporting.timings import Recording, Timed
@@ -137,7 +138,7 @@ def characters_of(text: str, count: int) -> list[str]:
 
 def align_file(recognizer: Recognizer, audio: str, seconds: float, text: str) -> Recording:
     """One recording with the times of its text."""
-    units = to_units(text, _labels(recognizer))
+    units = to_units(text, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
     recognizer.vocabulary.encode(units, where="--text")
     path = Path(audio).absolute()
     utterance = Utterance(path.stem, str(path), seconds, tuple(units), text=text, where=audio)
@@ -149,7 +150,7 @@ def align_file(recognizer: Recognizer, audio: str, seconds: float, text: str) ->
 
 def align_manifest(recognizer: Recognizer, manifest: Path, out: Path, form: str, *, phrases: bool) -> None:
     """Aligns every utterance; those whose text is too long for their sound are left out, and counted at the end."""
-    utterances = read_labelled(manifest, _labels(recognizer))
+    utterances = read_set(recognizer, manifest)
     for utterance in utterances:
         recognizer.vocabulary.encode(utterance.pinyin, where=utterance.where)
     names = file_names(utterances, form)
@@ -255,10 +256,6 @@ def table(recording: Recording) -> str:
         lines.append(f"{times} {one.score:6.3f} {round(one.goodness or 0.0, 2) + 0.0:9.2f}  {said}{rest}")
     lines.append(f"confidence of the whole sentence: {recording.confidence:.3f}")
     return "\n".join(lines) + "\n"
-
-
-def _labels(recognizer: Recognizer) -> str:
-    return recognizer.meta.config.data.labels if recognizer.meta else "pinyin"
 
 
 if __name__ == "__main__":

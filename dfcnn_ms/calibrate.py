@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
+from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding import decode_greedy
 from dfcnn_ms.decoding.align import align_ctc
 from dfcnn_ms.decoding.confidence import (
@@ -25,8 +24,9 @@ from dfcnn_ms.decoding.confidence import (
     sentence_confidence,
 )
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.listening import each_output, read_set, remembered
 from dfcnn_ms.metrics import align
-from dfcnn_ms.recognizer import Recognizer, by_length
+from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting.reliability import Panel, draw
 
 EXAMPLE = "python -m dfcnn_ms.calibrate --ckpt dfcnn.ckpt --picture reliability.png"
@@ -93,13 +93,9 @@ def main(argv: list[str] | None = None) -> None:
     from dfcnn_ms.training import checkpoint
 
     recognizer = Recognizer.load(options.ckpt, options.device_target)
-    manifest = options.manifest or remembered(recognizer, "dev")
-    if manifest is None:
-        raise ConfigError(
-            f"{options.ckpt}: remembers no dev set that is still there; give one with --manifest dev.jsonl"
-        )
-    test = options.test or remembered(recognizer, "test")
-    sets = [read(recognizer, path) for path in (manifest, test) if path]  # what is wrong is found before the work
+    manifest = options.manifest or remembered(recognizer, options.ckpt, "dev")
+    test = options.test or test_set(recognizer, options.ckpt)
+    sets = [read_set(recognizer, path) for path in (manifest, test) if path]  # what is wrong is found before the work
     dev, *others = (
         listen(recognizer, utterances, name) for name, utterances in zip(("dev", "test"), sets, strict=False)
     )
@@ -117,33 +113,26 @@ def main(argv: list[str] | None = None) -> None:
     print(f"temperature {temperature:.3f} stored in {options.ckpt}")
 
 
-def remembered(recognizer: Recognizer, split: str) -> Path | None:
-    """A manifest of the training that made the checkpoint, if it is still there."""
-    path = recognizer.meta.manifests.get(split) if recognizer.meta else None
-    return Path(path) if path and Path(path).is_file() else None
-
-
-def read(recognizer: Recognizer, manifest: Path) -> list[Utterance]:
-    """The utterances of a set, labelled as the network writes."""
-    return read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
-
-
 def listen(recognizer: Recognizer, utterances: Sequence[Utterance], name: str) -> Listened:
     """Recognises every utterance; the result is in the order of the manifest."""
-    found: dict[int, Peaks] = {}
-    with tqdm(total=len(utterances), desc=name, unit="utt", disable=None, leave=False) as bar:
-        for batch in by_length([utterance.seconds for utterance in utterances]):
-            outputs = recognizer.outputs([recognizer.frontend(read_utterance(utterances[index])) for index in batch])
-            for row, index in enumerate(batch):
-                log_probs = outputs.log_probs[row, : outputs.steps[row]]  # (U, V)
-                found[index] = peaks_of(recognizer, log_probs, utterances[index].pinyin)
-            bar.update(len(batch))
+    found = {
+        index: peaks_of(recognizer, log_probs, utterances[index].pinyin)
+        for index, log_probs in each_output(recognizer, utterances, name)
+    }
     each = [found[index] for index in range(len(utterances))]
     whole = [
         bool(peaks.correct.all()) and len(peaks.ids) == len(utterance.pinyin)
         for peaks, utterance in zip(each, utterances, strict=True)
     ]
     return Listened(name, each, whole)
+
+
+def test_set(recognizer: Recognizer, ckpt: Path) -> Path | None:
+    """The test set of the training that made the checkpoint; it may be gone, nothing is fitted on it."""
+    try:
+        return remembered(recognizer, ckpt, "test")
+    except (ConfigError, DataError):
+        return None
 
 
 def peaks_of(recognizer: Recognizer, log_probs: np.ndarray, said: Sequence[str]) -> Peaks:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dfcnn_ms import cli
-from dfcnn_ms.corpora.manifest import Utterance, read_labelled
-from dfcnn_ms.decoding.options import Choice, add_flags, decoders
+from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.decoding.options import Choice, add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import write_text
-from dfcnn_ms.listening import listen
+from dfcnn_ms.listening import listen, read_set, remembered
 from dfcnn_ms.metrics import Edits, align
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting.results import RATES, Heard, counts, total
@@ -27,17 +27,9 @@ def main(argv: list[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     cli.check_output("--json", options.json)
     cli.check_output("--report", options.report)
-    choice = Choice(
-        decoder=options.decoder,
-        beam=options.beam,
-        lm=options.lm,
-        lm_weight=options.lm_weight,
-        length_bonus=options.length_bonus,
-        hotwords=options.hotwords,
-        hanzi=options.hanzi,
-        hanzi_model=options.hanzi_model,
-    )
-    choice.check()
+    choice = choice_of(options)
+    if options.nbest > 1 and not choice.wants_characters:
+        raise ConfigError(f"--nbest {options.nbest}: is for the characters; ask for them with --hanzi")
     task = Task(options.manifest, options.device_target, choice, options.allow_unknown)
     if options.compare:
         if options.all:
@@ -76,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("A", "B"),
         help="does B make fewer errors than A, or may that be chance? Checkpoints, or files that --json wrote",
     )
+    arguments.add_argument(
+        "--nbest", type=int, default=1, metavar="N", help="choose the characters over N hypotheses of each utterance"
+    )
     add_flags(arguments)
     return arguments
 
@@ -92,7 +87,7 @@ class Task:
     def evaluate(self, ckpt: Path) -> tuple[Recognizer, Run]:
         """Loads a checkpoint and lets it listen to its test set."""
         recognizer = Recognizer.load(ckpt, self.device_target)
-        manifest = self.manifest or remembered_manifest(recognizer, ckpt)
+        manifest = self.manifest or remembered(recognizer, ckpt, "test", "dev")
         utterances = self.utterances(recognizer, manifest)
         recognizer.hanzi = self.choice.load_hanzi()
         stored = recognizer.meta.decoding if recognizer.meta else {}
@@ -104,7 +99,7 @@ class Task:
 
     def utterances(self, recognizer: Recognizer, manifest: Path) -> list[Utterance]:
         """The test set, as this network writes."""
-        utterances = read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
+        utterances = read_set(recognizer, manifest)
         if not self.allow_unknown:
             check_known(recognizer, utterances)
         if self.choice.wants_characters and not any(utterance.text for utterance in utterances):
@@ -125,17 +120,6 @@ def check_known(recognizer: Recognizer, utterances: Sequence[Utterance]) -> None
             recognizer.vocabulary.encode(utterance.pinyin, where=utterance.where)
         except DataError as error:
             raise DataError(f"{error}; --allow-unknown counts such syllables as errors") from None
-
-
-def remembered_manifest(recognizer: Recognizer, ckpt: Path) -> Path:
-    """The test set of the training that made the checkpoint."""
-    manifests = recognizer.meta.manifests if recognizer.meta else {}
-    manifest = manifests.get("test") or manifests.get("dev")
-    if manifest is None:
-        raise ConfigError(f"{ckpt}: remembers no test set; give one with --manifest test.jsonl")
-    if not Path(manifest).is_file():
-        raise DataError(f"{ckpt}: the test set it remembers, {manifest}, is not there; give one with --manifest")
-    return Path(manifest)
 
 
 def write_json(path: Path, page: object) -> None:

@@ -1,4 +1,7 @@
-"""Listening to a whole test set: the network once, every decoder on what it says, and the time that each takes."""
+"""Listening to a whole set of utterances: which one, what the network says about it, and what decoders make of that.
+
+The network listens once; every decoder gets the same outputs, and the time of each is taken.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,59 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from dfcnn_ms.audio.snr import estimate_snr
-from dfcnn_ms.corpora.manifest import Utterance, read_utterance
+from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.decoding import Decoder, Hypothesis
+from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.metrics import Edits, edits
 from dfcnn_ms.recognizer import Outputs, Recognizer, by_length
 from dfcnn_ms.reporting.results import Heard
 from dfcnn_ms.reporting.runs import Clock, Decoded
+
+
+def remembered(recognizer: Recognizer, ckpt: Path, *splits: str) -> Path:
+    """The manifest of the training that made a checkpoint: of the first of these splits that it had.
+
+    Raises:
+        ConfigError: it had none of them.
+        DataError: the manifest is no longer there.
+    """
+    manifests = recognizer.meta.manifests if recognizer.meta else {}
+    split = next((split for split in splits if manifests.get(split)), None)
+    if split is None:
+        raise ConfigError(f"{ckpt}: remembers no {splits[0]} set; give one with --manifest {splits[0]}.jsonl")
+    path = Path(manifests[split])
+    if not path.is_file():
+        raise DataError(f"{ckpt}: the {split} set it remembers, {path}, is not there; give one with --manifest")
+    return path
+
+
+def read_set(recognizer: Recognizer, manifest: Path) -> list[Utterance]:
+    """The utterances of a manifest, labelled as the network writes."""
+    return read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
+
+
+def each_output(
+    recognizer: Recognizer, utterances: Sequence[Utterance], name: str | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The position of each utterance and what the network says about it (U, V), short ones first.
+
+    Args:
+        recognizer: the network.
+        utterances: to be heard.
+        name: stands before the progress bar.
+    """
+    with tqdm(total=len(utterances), desc=name, unit="utt", disable=None, leave=False) as bar:
+        for batch in by_length([utterance.seconds for utterance in utterances]):
+            outputs = recognizer.outputs([recognizer.frontend(read_utterance(utterances[index])) for index in batch])
+            for row, index in enumerate(batch):
+                yield index, outputs.log_probs[row, : outputs.steps[row]]
+            bar.update(len(batch))
 
 
 @dataclass

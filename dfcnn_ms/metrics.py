@@ -126,6 +126,56 @@ def bootstrap_interval(
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """How unequal the rates of utterances (or of speakers) are.
+
+    Attributes:
+        ratio: how much more they vary than if each error came by itself; at least 1.
+        degrees: of freedom: how many there are, less one.
+    """
+
+    ratio: float
+    degrees: int
+
+    @classmethod
+    def of(cls, counts: Sequence[Edits]) -> Scatter:
+        """The scatter of counts around their common rate: Pearson's chi-square over its degrees of freedom."""
+        table = np.array([(c.total, c.reference_length) for c in counts if c.reference_length], float).reshape(-1, 2)
+        expected = table[:, 1] * (table[:, 0].sum() / max(1.0, table[:, 1].sum()))
+        degrees = max(1, len(table) - 1)
+        if not expected.any():
+            return cls(1.0, degrees)
+        return cls(max(1.0, float(((table[:, 0] - expected) ** 2 / expected).sum()) / degrees), degrees)
+
+
+def score_interval(counts: Edits, scatter: Scatter, *, level: float = 0.95) -> tuple[float, float]:
+    """Where the rate lies that would make such a count, also when there are few utterances (or speakers), or no error.
+
+    These are the rates r from which the rate found, e errors in n units, is no further than chance takes it:
+    (e / n - r)^2 = t^2 * ratio * r / n, where t is Student's quantile. Where the bootstrap knows nothing but the few
+    that it draws from, and so is too sure, t grows.
+
+    Args:
+        counts: of what the interval is about: a corpus, or a part of it.
+        scatter: of the speakers, if these are what varies, else of the utterances.
+        level: the mass between the two ends.
+
+    Example:
+        >>> low, high = score_interval(Edits(0, 0, 0, 400), Scatter(1.0, 1000))
+        >>> low, round(high, 4)  # no error in 400 syllables does not mean that there are none
+        (0.0, 0.0096)
+    """
+    from scipy.special import stdtrit
+
+    if not counts.reference_length:
+        return 0.0, float("inf")
+    t = float(stdtrit(scatter.degrees, (1 + level) / 2))
+    units, errors = counts.reference_length / scatter.ratio, counts.total / scatter.ratio
+    middle, reach = errors + t * t / 2, t * np.sqrt(errors + t * t / 4)
+    return max(0.0, float(middle - reach) / units), float(middle + reach) / units
+
+
+@dataclass(frozen=True)
 class Difference:
     """How the rate of a second system differs from that of a first one on the same utterances.
 

@@ -7,22 +7,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.decoding import BeamSearch
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.decoding.ngram.pruning import check_threshold
 from dfcnn_ms.decoding.ngram.sentences import read_sentences
 from dfcnn_ms.decoding.tune import Grid, Trial, tune
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.recognizer import Recognizer, by_length
-
-if TYPE_CHECKING:
-    import numpy as np
+from dfcnn_ms.listening import each_output, read_set, remembered
+from dfcnn_ms.recognizer import Recognizer
 
 EXAMPLE = "python -m dfcnn_ms.ngram train --text train.txt --order 3 --out lm.bin"
 
@@ -190,12 +186,14 @@ def tune_model(options: argparse.Namespace) -> None:
     model = NgramModel.load(options.lm)
     grid = Grid(tuple(options.weights), tuple(options.bonuses))
     recognizer = Recognizer.load(options.ckpt, options.device_target)
-    manifest = options.manifest or _remembered(recognizer, options.ckpt)
-    utterances = read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
+    manifest = options.manifest or remembered(recognizer, options.ckpt, "dev")
+    utterances = read_set(recognizer, manifest)
     utterances = utterances[:: -(-len(utterances) // MOST_UTTERANCES)]
     references = [recognizer.vocabulary.encode(one.pinyin, where=one.where, allow_unknown=True) for one in utterances]
     search = BeamSearch(beam=options.beam, language=model.scorer(recognizer.vocabulary.symbols))
-    best = tune(search, _log_probs(recognizer, utterances), references, grid, watch=_print_trial)
+    outputs = {index: log_probs.copy() for index, log_probs in each_output(recognizer, utterances)}
+    log_probs = [outputs[index] for index in range(len(utterances))]
+    best = tune(search, log_probs, references, grid, watch=_print_trial)
     _store(options.ckpt, best)
     print(f"{_row(best)}: the best on {len(utterances)} utterances of {manifest}, now in {options.ckpt}")
 
@@ -223,29 +221,6 @@ def _sentences(files: Sequence[Path], options: argparse.Namespace) -> Iterator[l
 def _described(model: NgramModel, path: Path) -> str:
     counts = " + ".join(f"{count:,}" for count in model.counts)
     return f"{path}: order {model.order}, {counts} n-grams, {path.stat().st_size / 1e6:.1f} MB"
-
-
-def _remembered(recognizer: Recognizer, ckpt: Path) -> Path:
-    """The development set of the training that made the checkpoint."""
-    manifest = (recognizer.meta.manifests if recognizer.meta else {}).get("dev")
-    if manifest is None:
-        raise ConfigError(f"{ckpt}: remembers no dev set; give one with --manifest dev.jsonl")
-    if not Path(manifest).is_file():
-        raise DataError(f"{ckpt}: the dev set it remembers, {manifest}, is not there; give one with --manifest")
-    return Path(manifest)
-
-
-def _log_probs(recognizer: Recognizer, utterances: Sequence[Utterance]) -> list[np.ndarray]:
-    """What the network says about each utterance (U, V)."""
-    found: dict[int, np.ndarray] = {}
-    with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
-        for batch in by_length([utterance.seconds for utterance in utterances]):
-            features = [recognizer.frontend(read_utterance(utterances[index])) for index in batch]
-            outputs = recognizer.outputs(features)
-            for row, index in enumerate(batch):
-                found[index] = outputs.log_probs[row, : outputs.steps[row]].copy()
-            bar.update(len(batch))
-    return [found[index] for index in range(len(utterances))]
 
 
 def _row(trial: Trial) -> str:

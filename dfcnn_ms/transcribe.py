@@ -7,20 +7,17 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
 from dfcnn_ms import cli
 from dfcnn_ms.audio.wave import duration, read_wave
-from dfcnn_ms.decoding.options import Choice, add_flags, decoders
+from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import write_text
 from dfcnn_ms.recognizer import Recognizer, Transcript, by_length
 from dfcnn_ms.reporting import timings
-
-if TYPE_CHECKING:
-    from dfcnn_ms.decoding.hanzi import Sentence
 
 EXAMPLE = "python -m dfcnn_ms.transcribe --ckpt dfcnn.ckpt a.wav b.flac"
 
@@ -38,18 +35,7 @@ SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, listens, and writes one line or one file for each recording, in the order given."""
     options = _parser().parse_args(argv)
-    choice = Choice(
-        decoder=options.decoder,
-        beam=options.beam,
-        lm=options.lm,
-        lm_weight=options.lm_weight,
-        length_bonus=options.length_bonus,
-        hotwords=options.hotwords,
-        hanzi=options.hanzi,
-        hanzi_model=options.hanzi_model,
-        nbest=options.nbest,
-    )
-    choice.check()
+    choice = choice_of(options)
     choice.check_heard()
     recordings = find(options.files)
     writer = Writer(options.format, options.out, options.nbest)
@@ -188,7 +174,7 @@ class Writer:
             return json.dumps(page(recording, transcript), ensure_ascii=False, indent=2 if self.out else None) + "\n"
         timed = timed_recording(recording, transcript)
         if self.format in SUBTITLES:
-            timed = subtitles(timed, transcript.sentence)
+            timed = timings.in_phrases(timed)
         return timings.FORMATS[self.format](timed)
 
 
@@ -222,16 +208,10 @@ def timed_recording(recording: Recording, transcript: Transcript) -> timings.Rec
     entries = zip(transcript.syllables, transcript.seconds, transcript.ends, transcript.confidences, strict=True)
     end = recording.seconds
     timed = tuple(timings.Timed(text, min(start, end), min(stop, end), score) for text, start, stop, score in entries)
+    if transcript.sentence and len(transcript.sentence.units) == len(timed):  # else another hypothesis was more likely
+        pairs = zip(timed, transcript.sentence.units, strict=True)
+        timed = tuple(replace(one, characters=written) for one, written in pairs)
     return timings.Recording(recording.inside.stem, end, timed, transcript.confidence)
-
-
-def subtitles(recording: timings.Recording, sentence: Sentence | None) -> timings.Recording:
-    """Phrases instead of syllables; in characters, where there is one for each syllable."""
-    if sentence is None or len(sentence.units) != len(recording.syllables):
-        return timings.in_phrases(recording)
-    written = [replace(one, text=text) for one, text in zip(recording.syllables, sentence.units, strict=True)]
-    phrases = timings.in_phrases(replace(recording, syllables=tuple(written)))
-    return replace(phrases, syllables=tuple(replace(one, text=one.text.replace(" ", "")) for one in phrases.syllables))
 
 
 if __name__ == "__main__":

@@ -245,12 +245,33 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def options_read(command: str) -> set[str]:
-    """Every `options.<name>` in a command's source."""
+    """Every `options.<name>` in a command's source, and in the functions elsewhere that it hands `options` to."""
     return {
         node.attr
-        for node in ast.walk(MODULES[command])
+        for tree in [MODULES[command], *handed_options(command)]
+        for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "options"
     }
+
+
+def handed_options(command: str) -> Iterator[ast.FunctionDef]:
+    """The functions `f` of `from dfcnn_ms.x import f` that a command calls as `f(options)`."""
+    origin = {
+        alias.name: node.module
+        for node in ast.walk(MODULES[command])
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in ast.walk(MODULES[command]):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and "options" in map(ast.unparse, node.args):
+            for function in MODULES[origin[node.func.id]].body if node.func.id in origin else []:
+                if isinstance(function, ast.FunctionDef) and function.name == node.func.id:
+                    yield function
+
+
+def test_shared_functions_are_followed() -> None:
+    assert [function.name for function in handed_options("dfcnn_ms.eval")] == ["choice_of"]
+    assert {"manifest", "lm_weight"} <= options_read("dfcnn_ms.eval")
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "dfcnn_ms.prepare"])

@@ -321,9 +321,9 @@ def test_bad_input_gets_one_sentence(folder: Path, name: str) -> None:
     assert temperature_of("good.ckpt") is None
 
 
-def test_a_checkpoint_that_remembers_nothing(folder: Path) -> None:
+def test_the_dev_set_is_gone(folder: Path) -> None:
     Path("dev.jsonl").unlink()
-    with pytest.raises(ConfigError, match="remembers no dev set that is still there"):
+    with pytest.raises(DataError, match=r"good\.ckpt: the dev set it remembers, .*, is not there; give one with"):
         command.main(["--ckpt", "good.ckpt"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tones import PAUSE, TONE, Speller, listener, speak
 
 from dfcnn_ms import eval as evaluation
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
+from dfcnn_ms.decoding.hanzi import Sentence
 from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.decoding.options import Choice
 from dfcnn_ms.errors import ConfigError, DataError
@@ -141,6 +142,24 @@ def test_characters_are_counted_where_there_is_a_text(
     assert "\ncharacter error rate\n  A            33.33 %  (2 of 6)" in compared
 
 
+def test_characters_are_chosen_over_several_hypotheses(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[int] = []
+
+    class Counter(Speller):
+        def decode(self, nbest: Sequence[tuple[Sequence[str], float]], n: int = 1) -> list[Sentence]:
+            handed.append(len(nbest))
+            return super().decode(nbest, n)
+
+    monkeypatch.setattr(Choice, "load_hanzi", lambda choice: Counter())
+    write_manifest("test.jsonl", [replace(one, text="一二") for one in read_manifest("test.jsonl")])
+    run(capsys, "--hanzi")
+    assert handed == [1, 1, 1]
+    run(capsys, "--hanzi", "--nbest", "3")
+    assert 3 in handed[3:] and len(handed) == 6
+
+
 def test_unknown_syllables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("test.jsonl").read_text().replace('"si4"', '"ba1"')
     Path("test.jsonl").write_text(text)
@@ -156,6 +175,7 @@ def test_unknown_syllables(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         (["--lm", "no.bin"], ConfigError, "--lm no.bin: no such file"),
         (["--beam", "0"], ConfigError, "--beam 0: wanted 1 or more"),
+        (["--nbest", "3"], ConfigError, "--nbest 3: is for the characters; ask for them with --hanzi"),
         (["--hanzi"], DataError, "no utterance has a 'text'"),
         (["--compare", "a.json"], ConfigError, "expected 2 arguments"),
         (["--compare", "a.json", "b.json"], DataError, "a.json: no such file"),

@@ -9,11 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, permutation_test
+from scipy.stats import binom, chi2, permutation_test, t
 
 from dfcnn_ms import metrics
 from dfcnn_ms.errors import DataError
-from dfcnn_ms.metrics import Difference, Edits, align, bootstrap_interval, characters, edits, paired_bootstrap
+from dfcnn_ms.metrics import (
+    Difference,
+    Edits,
+    Scatter,
+    align,
+    bootstrap_interval,
+    characters,
+    edits,
+    paired_bootstrap,
+    score_interval,
+)
 
 steady = settings(deadline=None)  # a busy machine is not a fault
 
@@ -138,6 +148,62 @@ def test_interval_depends_only_on_its_generator() -> None:
 )
 def test_interval_of_equal_utterances_is_a_point(one: Edits, interval: tuple[float, float]) -> None:
     assert bootstrap_interval([one] * 3, rng=np.random.default_rng(0), samples=20) == interval
+
+
+@steady
+@given(st.integers(0, 300), st.integers(1, 5000), st.floats(1, 20), st.integers(1, 2000))
+def test_from_the_ends_of_a_score_interval_the_rate_found_is_just_reached(
+    errors: int, units: int, ratio: float, degrees: int
+) -> None:
+    low, high = score_interval(Edits(errors, 0, 0, units), Scatter(ratio, degrees))
+    assert 0 <= low <= errors / units < high
+    for end in (low, high):
+        assert (errors / units - end) ** 2 == pytest.approx(t.ppf(0.975, degrees) ** 2 * ratio * end / units, abs=1e-9)
+
+
+@pytest.mark.parametrize("errors", [0, 1, 3, 10, 100])
+def test_independent_errors_have_nearly_the_exact_upper_end(errors: int) -> None:
+    """That of Garwood, exact for the Poisson distribution."""
+    _, high = score_interval(Edits(errors, 0, 0, 1000), Scatter(1.0, 10_000))
+    assert high == pytest.approx(chi2.ppf(0.975, 2 * errors + 2) / 2000, rel=0.05)
+
+
+def test_scatter_is_that_of_the_rates() -> None:
+    rng = np.random.default_rng(0)
+    alone = [Edits(int(errors), 0, 0, 50, 1) for errors in rng.poisson(5, size=4000)]
+    assert Scatter.of(alone).ratio == pytest.approx(1, abs=0.08)
+    by_sevens = [Edits(7 * one.substitutions, 0, 0, 350, 1) for one in alone]  # errors come seven at a time
+    assert Scatter.of(by_sevens).ratio == pytest.approx(7, rel=0.08)
+    assert Scatter.of(alone[:12]).degrees == 11
+    assert Scatter.of([Edits(0, 0, 0, 9, 1)] * 3) == Scatter(1.0, 2)
+    assert Scatter.of([Edits()]) == Scatter(1.0, 1)
+
+
+def draw_speakers(rng: np.random.Generator, count: int, rate: float) -> list[Edits]:
+    """Speakers with 150 syllables each, whose rates differ by 60 %."""
+    rates = rng.gamma(1 / 0.6**2, rate * 0.6**2, size=count)
+    return [Edits(int(errors), 0, 0, 150, 30) for errors in rng.poisson(150 * rates)]
+
+
+@pytest.mark.parametrize("rate", [0.005, 0.05, 0.3])
+@pytest.mark.parametrize("speakers", [3, 5, 12])
+def test_few_speakers_are_enough_for_a_score_interval_that_holds(speakers: int, rate: float) -> None:
+    rng = np.random.default_rng(0)
+    draws = [draw_speakers(rng, speakers, rate) for _ in range(600)]
+    found = [score_interval(sum(drawn, Edits()), Scatter.of(drawn)) for drawn in draws]
+    assert sum(low <= rate <= high for low, high in found) / len(found) > 0.92
+
+
+def test_for_few_speakers_the_bootstrap_is_too_sure() -> None:
+    """Why the page does not draw speakers."""
+    rng = np.random.default_rng(0)
+    draws = [draw_speakers(rng, 4, 0.05) for _ in range(200)]
+    found = [bootstrap_interval(drawn, rng=rng, samples=100) for drawn in draws]
+    assert sum(low <= 0.05 <= high for low, high in found) / len(found) < 0.85
+
+
+def test_nothing_said_bounds_nothing() -> None:
+    assert score_interval(Edits(), Scatter(1.0, 5)) == (0.0, math.inf)
 
 
 def test_interval_needs_utterances_and_a_level() -> None:

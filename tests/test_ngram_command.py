@@ -121,6 +121,8 @@ def test_unreadable_lines_can_be_left_out(folder):
     skipped: list[DataError] = []
     assert list(read_sentences([Path("wrong.txt")], skip=skipped.append)) == [["ni3", "hao3"]]
     assert len(skipped) == 1 and "wrong.txt:2" in str(skipped[0])
+    with pytest.raises(DataError, match=r"wrong\.txt:2: .*; --skip-unreadable leaves such lines out"):
+        list(read_sentences([Path("wrong.txt")]))
 
 
 @pytest.mark.parametrize("out", ["new.arpa", "new.bin"])

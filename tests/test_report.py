@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
@@ -18,6 +19,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
+from scipy.stats import t
 
 from dfcnn_ms.audio.features import LogMel
 from dfcnn_ms.audio.frontend import Frontend
@@ -177,6 +179,14 @@ def test_interval_is_the_one_that_eval_prints(by_hand: Page, hear: Hear) -> None
     assert f"95 % interval {100 * low:.2f} % to {100 * high:.2f} %" in by_hand.text
 
 
+def ends(errors: int, units: int, degrees: int) -> str:
+    """Where the rate lies, in percent, if errors are independent: (errors / units - r)^2 = t^2 r / units."""
+    square = t.ppf(0.975, degrees) ** 2 / units
+    rate = errors / units
+    low, high = sorted(100 * np.roots([1, -2 * rate - square, rate**2]).real)
+    return f"{low:.2f}\xa0% to {high:.2f}\xa0%"
+
+
 def test_tables_are_the_counts_by_hand(by_hand: Page) -> None:
     assert by_hand.row("Annie") == ["Annie", "2", "2", "40.00 %", ""]
     assert by_hand.row("boris") == ["boris", "2", "1", "50.00 %", ""]
@@ -186,6 +196,12 @@ def test_tables_are_the_counts_by_hand(by_hand: Page) -> None:
     assert by_hand.row("ba1", "er4") == ["ba1", "er4", "1", "1", "all parts", ""]
     assert by_hand.row("qi1", "–")[2:4] == ["1", "1"]
     assert by_hand.row("–", "wu3")[2:4] == ["1", ""]
+
+
+def test_a_line_over_each_bar_is_its_interval(by_hand: Page) -> None:
+    lines = re.findall(r'title="95\xa0% interval ([^"]*)"', by_hand.source)
+    found = [ends(errors, units, degrees=3) for errors, units in ((1, 2), (2, 5), (1, 2), (1, 2), (1, 3))]
+    assert lines[:5] == found  # boris, Annie, and one, two and three syllables
 
 
 def test_parts_of_the_syllable(hear: Hear) -> None:
@@ -440,6 +456,21 @@ def test_many_speakers_and_lengths_are_gathered(hear: Hear) -> None:
     assert page.row("the other 15")[1] == "15"
     assert page.row("1–3")[1] == "3"
     assert page.row("28–30")[1] == "3"
+
+
+def test_two_speakers_say_nothing_about_a_third(hear: Hear) -> None:
+    heard = [
+        hear("ba1 er4 san1 si4", written, speaker=name) for name, written in zip("abc", ["", "ba1", "ba1"], strict=True)
+    ]
+    assert "For other people" not in Page(page_of(heard[:2])).text
+    interval = ends(10, 12, degrees=2).replace("\xa0", " ")  # they differ less than chance makes them
+    assert f"For other people like these 3 speakers: {interval}" in Page(page_of(heard)).text
+
+
+def test_no_error_does_not_mean_that_there_are_none(hear: Hear) -> None:
+    heard = [hear("ba1 er4", "ba1 er4", id=str(index)) for index in range(20)]
+    interval = ends(0, 40, degrees=19).replace("\xa0", " ")
+    assert f"95 % interval {interval}" in Page(page_of(heard)).text
 
 
 def test_no_speakers_no_table_of_them(hear: Hear) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfcnn_ms.errors import DataError
-from dfcnn_ms.metrics import Edits
+from dfcnn_ms.metrics import Edits, Scatter, score_interval
 from dfcnn_ms.reporting.confusions import confusions
 from dfcnn_ms.reporting.markup import SPACE, Html, bar, facts, page, section, table, tag
 from dfcnn_ms.reporting.results import NOTHING, RATES, Heard, counts, many, percent, total
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 SPEAKERS, LENGTHS = 15, 10
 #: width of the ranges of signal-to-noise ratios
 SNR_DB = 5
-#: an interval over fewer speakers says nothing
-LEAST_SPEAKERS = 5
+#: how far intervals may reach, relative to the longest bar; longer ones are cut off
+BEYOND = 4
+#: two speakers say nothing about a third one
+LEAST_SPEAKERS = 3
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 ARROW = " \N{RIGHTWARDS ARROW} "
@@ -154,7 +156,10 @@ def _time(clock: Clock) -> str:
 
 def _where(heard: Sequence[Heard]) -> Html:
     columns = [tag("div", *column) for column in (_speakers(heard), [*_lengths(heard), *_noise(heard)]) if column]
-    return section("Where the errors are", tag("div", *columns, class_="columns"))
+    note = (
+        f"A line over a bar is its 95{SPACE}% interval: where the rate would lie with other sentences of the same kind."
+    )
+    return section("Where the errors are", tag("div", *columns, class_="columns"), note=note)
 
 
 def _speakers(heard: Sequence[Heard]) -> list[Html]:
@@ -169,14 +174,15 @@ def _speakers(heard: Sequence[Heard]) -> list[Html]:
     rows = [(name, speakers[name]) for name in order[:SPEAKERS]]
     if others := order[SPEAKERS:]:
         rows.append((f"the other {len(others)}", sum((speakers[name] for name in others), Edits())))
-    return [tag("h3", "By speaker"), _rates("speaker", rows), *_speaker_interval(speakers)]
+    return [tag("h3", "By speaker"), _rates("speaker", rows, heard), *_speaker_interval(speakers)]
 
 
 def _speaker_interval(speakers: Mapping[str, Edits]) -> Iterator[Html]:
     if len(speakers) >= LEAST_SPEAKERS:
-        low, high = interval([speakers[name] for name in sorted(speakers)])
-        text = f"With other speakers drawn like these: {percent(low)} to {percent(high)} (95{SPACE}% interval)."
-        yield tag("p", text, class_="about")
+        each = list(speakers.values())
+        low, high = score_interval(sum(each, Edits()), Scatter.of(each))
+        text = f"For other people like these {len(each)} speakers: {percent(low)} to {percent(high)} "
+        yield tag("p", text + f"(95{SPACE}% interval, by how much the speakers differ).", class_="about")
 
 
 def _lengths(heard: Sequence[Heard]) -> list[Html]:
@@ -186,7 +192,7 @@ def _lengths(heard: Sequence[Heard]) -> list[Html]:
     groups = _grouped(heard, [low + (length - low) // width * width for length in lengths])
     last = {start: min(start + width - 1, max(lengths)) for start in groups}
     names = {start: f"{start}" + (f"{NOTHING}{last[start]}" if last[start] > start else "") for start in groups}
-    return [tag("h3", "By length"), _rates("syllables", [(names[start], groups[start]) for start in groups])]
+    return [tag("h3", "By length"), _rates("syllables", [(names[start], groups[start]) for start in groups], heard)]
 
 
 def _noise(heard: Sequence[Heard]) -> list[Html]:
@@ -197,7 +203,7 @@ def _noise(heard: Sequence[Heard]) -> list[Html]:
     groups = _grouped(known, [math.floor(one.snr_db / SNR_DB) * SNR_DB for one in known])
     rows = [(f"{start} to {start + SNR_DB}", edits) for start, edits in groups.items()]
     note = "Estimated from the sound: the quietest tenth of a recording is taken for its noise."
-    return [tag("h3", "By signal-to-noise ratio"), _rates("dB", rows), tag("p", note, class_="about")]
+    return [tag("h3", "By signal-to-noise ratio"), _rates("dB", rows, known), tag("p", note, class_="about")]
 
 
 def _grouped(heard: Sequence[Heard], starts: Sequence[int]) -> dict[int, Edits]:
@@ -208,19 +214,28 @@ def _grouped(heard: Sequence[Heard], starts: Sequence[int]) -> dict[int, Edits]:
     return dict(sorted(groups.items()))
 
 
-def _rates(name: str, groups: Sequence[tuple[str, Edits]]) -> Html:
-    highest = max((counts.rate for _, counts in groups if math.isfinite(counts.rate)), default=0.0) or 1.0
+def _rates(name: str, groups: Sequence[tuple[str, Edits]], heard: Sequence[Heard]) -> Html:
+    """A row for each group of sentences; a line over its bar is the interval."""
+    scatter = Scatter.of([one.edits for one in heard])  # few sentences tell little about it, so all are asked
+    ends = [score_interval(counts, scatter) for _, counts in groups]
+    highest = max((counts.rate for _, counts in groups if math.isfinite(counts.rate)), default=0.0)
+    widest = min(max(high for _, high in ends), BEYOND * highest or 1.0)
     rows = [
         (
             group,
             f"{counts.utterances:,}",
             f"{counts.total:,}",
             percent(counts.rate),
-            bar(counts.rate / highest),
+            _bar(counts, around, widest),
         )
-        for group, counts in groups
+        for (group, counts), around in zip(groups, ends, strict=True)
     ]
     return table("wnnnb", [name, "sentences", "errors", "rate", ""], rows)
+
+
+def _bar(counts: Edits, ends: tuple[float, float], widest: float) -> Html:
+    told = f"95{SPACE}% interval {percent(ends[0])} to {percent(ends[1])}"
+    return bar(counts.rate / widest, (ends[0] / widest, ends[1] / widest), told)
 
 
 def _network(recognizer: Recognizer) -> Html:

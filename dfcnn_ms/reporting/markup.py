@@ -60,10 +60,25 @@ def facts(figures: Mapping[str, str], keys: Iterable[str] = ()) -> Html:
     return tag("dl", *entries, class_="facts")
 
 
-def bar(share: float) -> Html:
-    """A bar that fills ``share`` (0 to 1) of its cell; the figure itself stands beside it."""
-    width = 100 * min(max(share, 0.0), 1.0)
-    return tag("div", tag("div", style=f"width:{width:.1f}%"), class_="bar", aria_hidden="true")
+def bar(share: float, ends: tuple[float, float] | None = None, told: str = "") -> Html:
+    """A bar that fills ``share`` (0 to 1) of its cell; the figure itself stands beside it.
+
+    Args:
+        share: how long the bar is.
+        ends: from where to where a line over it goes, such as an interval; what lies beyond the cell is cut off.
+        told: the line in words, for who points at it or cannot see it.
+    """
+    filled = tag("div", style=f"width:{_percent(share)}")
+    if ends is None:
+        return tag("div", filled, class_="bar", aria_hidden="true")
+    low, high = (min(max(end, 0.0), 1.0) for end in ends)
+    place = f"left:{_percent(low)};width:{_percent(high - low)}"
+    line = tag("i", style=place, class_="cut" if ends[1] > 1 else "whole")
+    return tag("div", filled, line, class_="bar", role="img", title=told, aria_label=told)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * min(max(share, 0.0), 1.0):.1f}%"
 
 
 def section(title: str, *children: str, note: str = "") -> Html:
@@ -162,6 +177,12 @@ th, td { padding: .32rem .9rem .32rem 0; text-align: left; border-bottom: 1px so
 th:last-child, td:last-child { padding-right: 0; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 td.b { width: 30%; min-width: 4.5rem; }
+.bar { position: relative; }
+.bar i {
+  position: absolute; top: .1rem; height: .4rem; border: solid var(--ink); border-width: 0 1px;
+  background: linear-gradient(var(--ink), var(--ink)) center / 100% 1px no-repeat;
+}
+.bar .cut { border-right: 0; }
 .bar div { height: .6rem; background: var(--bar); border-radius: 0 .2rem .2rem 0; }
 .unit { white-space: nowrap; }
 .tone { font-size: .8em; margin-left: .06em; opacity: .8; }

@@ -17,7 +17,7 @@ import numpy as np
 
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.errors import DataError
-from dfcnn_ms.metrics import Edits, bootstrap_interval
+from dfcnn_ms.metrics import Edits, Scatter, bootstrap_interval, score_interval
 from dfcnn_ms.reporting.results import Heard, counts, total
 
 
@@ -109,6 +109,8 @@ def details(run: Run) -> dict[str, Any]:
 
 def interval(edits: Sequence[Edits]) -> tuple[float, float]:
     """The 95 % interval that tables, file and page all show."""
+    if not any(one.total for one in edits):  # no draw from sentences without an error has one
+        return score_interval(sum(edits, Edits()), Scatter.of(edits))
     return bootstrap_interval(edits, rng=np.random.default_rng(0))
 
 
