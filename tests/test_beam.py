@@ -1,9 +1,8 @@
-"""Prefix beam search: the enumeration of all paths, a slow search with the same pruning, and compiled code."""
+"""Prefix beam search: the enumeration of all paths, and a slow search with the same pruning."""
 
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 import subprocess
 import sys
@@ -16,10 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
 from numpy.typing import NDArray
 
-from dfcnn_ms.compiled import announced, compiled
 from dfcnn_ms.decoding import BeamSearch, Hotwords, Hypothesis
 from dfcnn_ms.decoding.align import align_ctc
 from dfcnn_ms.decoding.hotwords import Phrase
@@ -295,20 +292,3 @@ def test_one_compiled_search_serves_whatever_the_arrays_are_and_one_more_a_langu
         search(scores, language=model.scorer(SYMBOLS), hotwords=hotwords_of({(2,): 1.0}, 5))
         search(scores, language=NgramModel.load(tmp_path / "model.bin").scorer(SYMBOLS))
     assert len(searcher().signatures) == 2
-
-
-def test_compiling_is_said_once_and_finding_compiled_code_is_not(caplog: pytest.LogCaptureFixture) -> None:
-    inner = njit(lambda number: number + 1)
-    outer = njit(lambda number: inner(number) * 2)
-    with caplog.at_level(logging.INFO, "dfcnn_ms"):
-        for _ in range(2):
-            with announced("a test"):
-                assert outer(3) == 8
-    assert caplog.messages == ["compiling a test, once; this may take half a minute"]
-
-
-def test_without_a_folder_to_keep_it_in_a_function_is_compiled_all_the_same() -> None:
-    """No folder is found for a function whose file is not there, as where none may be written to."""
-    names: dict[str, Any] = {}
-    exec(compile("def twice(number):\n    return 2 * number\n", "/nowhere/module.py", "exec"), names)
-    assert compiled(names["twice"])(21) == 42

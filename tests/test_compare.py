@@ -56,7 +56,7 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     found = [
         heard("a", "ba1 er4", "ba1", text="八二", speaker="Annie", characters="八", snr_db=12.34),
         heard("b", "", "ba1"),
-        heard("c", "ba1", ""),
+        heard("c", "ba1", "", text="八", characters="", snr_db=0.0),
     ]
     clock = Clock(4.5, 0.1, 0.15, 2, "CPU")
     decoders = (Decoded("greedy", Edits(0, 2, 1, 3, 3), 0.01),)

@@ -155,9 +155,8 @@ def _entry(heard: Heard) -> dict[str, Any]:
         "seconds": utterance.seconds,
         "snr_db": None if math.isnan(heard.snr_db) else round(heard.snr_db, 1),
     }
-    return {key: value for key, value in entry.items() if value is not None and value != ""} | {
-        key: entry[key] for key in ("reference", "hypothesis")
-    }
+    heard_nothing = ("reference", "hypothesis", "characters")  # where "" is something that is known
+    return {key: value for key, value in entry.items() if value is not None and (value != "" or key in heard_nothing)}
 
 
 def read_run(path: Path) -> Run:
