@@ -158,7 +158,8 @@ def test_from_the_ends_of_a_score_interval_the_rate_found_is_just_reached(
     low, high = score_interval(Edits(errors, 0, 0, units), Scatter(ratio, degrees))
     assert 0 <= low <= errors / units < high
     for end in (low, high):
-        assert (errors / units - end) ** 2 == pytest.approx(t.ppf(0.975, degrees) ** 2 * ratio * end / units, abs=1e-9)
+        reached = t.ppf(0.975, degrees) ** 2 * ratio * end / units
+        assert (errors / units - end) ** 2 == pytest.approx(reached, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("errors", [0, 1, 3, 10, 100])

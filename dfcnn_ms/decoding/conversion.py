@@ -21,17 +21,22 @@ NOTHING = -math.inf
 
 
 @compiled
-def find_child(trie: Trie, node: int, base: int) -> int:
-    """The node that a syllable leads to, or -1."""
-    low, high = trie.first_child[node], trie.first_child[node + 1]
-    end = high
+def place_of(wanted: int, values: np.ndarray, low: int, end: int) -> int:
+    """Where a value stands among rising ones from `low` to before `end`, or -1."""
+    high = end
     while low < high:
         middle = (low + high) // 2
-        if trie.base[middle] < base:
+        if values[middle] < wanted:
             low = middle + 1
         else:
             high = middle
-    return low if low < end and trie.base[low] == base else -1
+    return low if low < end and values[low] == wanted else -1
+
+
+@compiled
+def find_child(trie: Trie, node: int, base: int) -> int:
+    """The node that a syllable leads to, or -1."""
+    return place_of(base, trie.base, trie.first_child[node], trie.first_child[node + 1])
 
 
 @compiled
@@ -144,16 +149,9 @@ def match(arcs: Arcs, trie: Trie, unknown: int, changing: np.ndarray, costs: np.
 @compiled
 def follow(language: Language, before: int, word: int) -> float:
     """Natural log-probability of a word after a word."""
-    low, high = language.first_pair[before], language.first_pair[before + 1]
-    end = high
-    while low < high:
-        middle = (low + high) // 2
-        if language.pair_word[middle] < word:
-            low = middle + 1
-        else:
-            high = middle
-    if low < end and language.pair_word[low] == word:
-        return language.pair_log_prob[low]
+    place = place_of(word, language.pair_word, language.first_pair[before], language.first_pair[before + 1])
+    if place >= 0:
+        return language.pair_log_prob[place]
     classes = language.word_class
     return language.kept[before] + language.transition[classes[before], classes[word]] + language.emission[word]
 
