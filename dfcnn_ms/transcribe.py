@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.audio.wave import duration, read_wave
+from dfcnn_ms.audio.wave import SOUND_SUFFIXES, duration, read_wave
 from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import write_text
@@ -28,8 +28,6 @@ IN_A_ROW = ("txt", "json", "ctm")
 #: formats that have room for more than one hypothesis
 WITH_ALTERNATIVES = ("txt", "json")
 SUBTITLES = ("srt", "vtt")
-#: what a folder is searched for
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -97,9 +95,9 @@ def find(names: Sequence[str]) -> list[Recording]:
 
 def sounds(folder: Path) -> list[Path]:
     """Every sound file below a folder, in the order of their names."""
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SOUNDS and file.is_file())
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SOUND_SUFFIXES and file.is_file())
     if not files:
-        raise DataError(f"{folder}: is a directory without a sound file ({', '.join(SOUNDS)}) in it")
+        raise DataError(f"{folder}: is a directory without a sound file ({', '.join(SOUND_SUFFIXES)}) in it")
     return files
 
 
