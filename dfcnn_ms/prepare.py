@@ -28,17 +28,16 @@ def main(argv: list[str] | None = None) -> None:
         flag = "--root" if out == options.get("root") else "--out"
         raise ConfigError(f"{flag} {out}: is a file; give a folder")
     what, page = options.pop("pack"), options.pop("config")
+    config = load_config(page) if what else None  # what is wrong with it is told before the work
     manifests = prepare({name: value for name, value in options.items() if value is not None}, out)
-    if what:
-        pack(manifests, what, page)
+    if config:
+        pack(manifests, what, Frontend(config.features, config.cmvn))
 
 
-def pack(manifests: Mapping[str, Path], what: str, page: str) -> None:
-    """Packs the sound, or the features of a page, of each manifest that training reads, into a folder beside it."""
+def pack(manifests: Mapping[str, Path], what: str, frontend: Frontend) -> None:
+    """Packs each manifest that training reads into a folder beside it: its sound, or the features of a front end."""
     from dfcnn_ms.training.pack import write_pack
 
-    config = load_config(page)
-    frontend = Frontend(config.features, config.cmvn)
     packs = [write_pack(manifest, what, frontend) for split, manifest in manifests.items() if split != "test"]
     if packs:
         print(f"packed: {', '.join(map(str, packs))}; train with data.packed=true")
