@@ -138,7 +138,7 @@ def characters_of(text: str, count: int) -> list[str]:
 
 def align_file(recognizer: Recognizer, audio: str, seconds: float, text: str) -> Recording:
     """One recording with the times of its text."""
-    units = to_units(text, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
+    units = to_units(text, recognizer.labels)
     recognizer.vocabulary.encode(units, where="--text")
     path = Path(audio).absolute()
     utterance = Utterance(path.stem, str(path), seconds, tuple(units), text=text, where=audio)

@@ -44,7 +44,7 @@ def remembered(recognizer: Recognizer, ckpt: Path, *splits: str) -> Path:
 
 def read_set(recognizer: Recognizer, manifest: Path) -> list[Utterance]:
     """The utterances of a manifest, labelled as the network writes."""
-    return read_labelled(manifest, recognizer.meta.config.data.labels if recognizer.meta else "pinyin")
+    return read_labelled(manifest, recognizer.labels)
 
 
 def each_output(

@@ -129,6 +129,11 @@ class Recognizer:
         """By which confidences are calibrated: the checkpoint's, or 1, which leaves them as the network says."""
         return self.meta.decoding.get("temperature", 1.0) if self.meta else 1.0
 
+    @property
+    def labels(self) -> str:
+        """How a manifest must be read for this network, a value of ``data.labels``."""
+        return self.meta.config.data.labels if self.meta else "pinyin"
+
     @classmethod
     def load(cls, path: str | Path, device_target: str = "auto") -> Recognizer:
         """Opens a checkpoint of ``dfcnn_ms.train``; nothing else is needed, wherever the file lies."""
