@@ -1,4 +1,7 @@
-"""Writing files so that a reader, or a crash, meets either the old file or the new one, never half of one."""
+"""Files: text is read, or refused in one sentence; what is written is there whole, or not at all.
+
+A reader, or a crash, meets either the old file or the new one, never half of one.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,27 @@ def replacing(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def read_text(path: str | os.PathLike[str], name: str = "") -> str:
+    """A text file in UTF-8; a byte order mark in front of it, as editors on Windows put there, is no part of the text.
+
+    Args:
+        path: the file.
+        name: what a message calls it, such as `--text @notes.txt`; otherwise its path.
+
+    Raises:
+        DataError: it is missing, a directory, not to be read, or not in UTF-8.
+    """
+    name = name or str(path)
+    if os.path.isdir(path):
+        raise DataError(f"{name}: is a directory, wanted a text file")
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{name}: not a text file in UTF-8; save it as such") from None
+    except (OSError, ValueError) as error:  # a ValueError is about the name, such as a zero byte in it
+        raise DataError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -66,6 +66,11 @@ class Augmentation(ABC):
         """How many times longer it may make an utterance; batches plan their room by it."""
         return 1.0
 
+    @property
+    def shortest(self) -> float:
+        """How many times its length it leaves of an utterance at least: 0.5 is half of it."""
+        return 1.0
+
     def check(self) -> None:  # noqa: B027 (most need no files)
         """Makes sure that the files it needs are there, before training begins."""
 
@@ -75,7 +80,7 @@ class Augmentation(ABC):
 
 
 @dataclass(frozen=True)
-class Recordings:
+class RandomFiles:
     """Sound files to choose from: those named, and those in the folders named, at any depth.
 
     Only their names and lengths are kept in memory: a folder may hold many hours.
@@ -119,6 +124,20 @@ def _sound_files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.suffix.lower() in SOUND_SUFFIXES)
 
 
+class WithRecordings(Augmentation):
+    """What those augmentations share that may use sound files."""
+
+    recordings: tuple[str, ...]
+
+    @cached_property
+    def _recorded(self) -> RandomFiles:
+        return RandomFiles(self.recordings)
+
+    def check(self) -> None:
+        """Makes sure that the recordings are there."""
+        _ = self._recorded.files
+
+
 @dataclass(frozen=True)
 class Speed(Augmentation):
     """Play faster or slower, as a tape does: duration divided and pitch multiplied by the factor.
@@ -137,6 +156,10 @@ class Speed(Augmentation):
     @property
     def longest(self) -> float:
         return max(1.0, 1 / min(self.factors))
+
+    @property
+    def shortest(self) -> float:
+        return min(1.0, 1 / max(self.factors))
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         factor = self.factors[rng.integers(len(self.factors))]
@@ -159,7 +182,7 @@ class Gain(Augmentation):
 
 
 @dataclass(frozen=True)
-class AddNoise(Augmentation):
+class AddNoise(WithRecordings):
     """Add a random part of generated noise of a random colour, or of a recording, at a random level.
 
     Args:
@@ -180,14 +203,6 @@ class AddNoise(Augmentation):
         _require(not unknown, f"colours has {unknown}; choose from {', '.join(COLOURS)}")
         _require(len(self.colours) + len(self.recordings) > 0, "no noise to add; name a colour or a recording")
 
-    @cached_property
-    def _recorded(self) -> Recordings:
-        return Recordings(self.recordings)
-
-    def check(self) -> None:
-        """Makes sure that the recordings are there."""
-        _ = self._recorded.files
-
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         snr_db = rng.uniform(*self.snr_db)
         choice = int(rng.integers(len(self.colours) + len(self.recordings)))
@@ -198,7 +213,7 @@ class AddNoise(Augmentation):
 
 
 @dataclass(frozen=True)
-class Room(Augmentation):
+class Room(WithRecordings):
     """Let the utterance sound in a room: a simple simulated one, or one whose response was recorded.
 
     Args:
@@ -215,14 +230,6 @@ class Room(Augmentation):
         super().__post_init__()
         _require_range("rt60", self.rt60, above=0)
         _require_range("direct_db", self.direct_db)
-
-    @cached_property
-    def _recorded(self) -> Recordings:
-        return Recordings(self.recordings)
-
-    def check(self) -> None:
-        """Makes sure that the recordings are there."""
-        _ = self._recorded.files
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         if self.recordings:
@@ -315,6 +322,10 @@ class TimeStretch(Augmentation):
     @property
     def longest(self) -> float:
         return max(1.0, self.high)
+
+    @property
+    def shortest(self) -> float:
+        return min(1.0, self.low)
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         factor = rng.uniform(self.low, self.high)

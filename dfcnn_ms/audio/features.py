@@ -24,7 +24,7 @@ from dfcnn_ms.audio.wave import Array
 from dfcnn_ms.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from dfcnn_ms.audio.spectrum import PowerSpectrum
+    from dfcnn_ms.audio.fft import PowerSpectrum
 
 WINDOWS: dict[str, Callable[[int], NDArray[np.float64]]] = {
     "hamming": lambda n: 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(n) / n),
@@ -115,7 +115,7 @@ class Features(ABC):
     @cached_property
     def _power(self) -> PowerSpectrum:
         # Here, because numba takes half a second to load.
-        from dfcnn_ms.audio.spectrum import PowerSpectrum
+        from dfcnn_ms.audio.fft import PowerSpectrum
 
         return PowerSpectrum(self._window, self.n_fft)
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from dfcnn_ms.audio.features import Features, GlobalCmvn, utterance_cmvn
 
-NORMALISATIONS = ("none", "utterance", "global")
-
 
 @dataclass(frozen=True)
 class Frontend:

@@ -13,9 +13,11 @@ from tqdm import tqdm
 
 from dfcnn_ms.corpora.archives import extract
 from dfcnn_ms.corpora.counts import Count
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, SPLITS, WORKERS, Gathering, Item, LeftOut, gather
-from dfcnn_ms.corpora.options import PUBLIC, READING, SOUND
-from dfcnn_ms.corpora.places import Resource, obtain
+from dfcnn_ms.corpora.gather import SPLITS, Item, LeftOut, gather
+from dfcnn_ms.corpora.obtain import Resource
+from dfcnn_ms.corpora.options import READING, with_options
+from dfcnn_ms.corpora.public import OPTIONS as COMMON
+from dfcnn_ms.corpora.public import Public
 from dfcnn_ms.errors import DataError
 
 LAYOUT = """\
@@ -31,32 +33,19 @@ OFFICIAL = {
     "dev": Count(14_326, None, 40),
     "test": Count(7_176, None, 20),
 }
-OPTIONS = PUBLIC | SOUND | READING
+OPTIONS = COMMON | READING
 
 
-def prepare(
-    root: Path,
-    out: Path,
-    *,
-    download: bool = False,
-    mirror: str = "",
-    sandhi: str = "yi_bu",
-    damaged: int = MOST_DAMAGED,
-    workers: int = WORKERS,
-) -> dict[str, Path]:
+@with_options(Public)
+def prepare(public: Public, *, sandhi: str = "yi_bu") -> dict[str, Path]:
     """Writes the manifests of AISHELL-1, in its official splits; its characters are read.
 
     Args:
-        root: the folder `data_aishell`, or the one around it.
-        out: folder for the manifests.
-        download: fetch the archive if it is not there.
-        mirror: address to try first.
+        public: where it is: the folder `data_aishell`, or the one around it.
         sandhi: tone sandhi to write.
-        damaged: more damaged files than this are an error.
-        workers: threads that look at sound files.
     """
-    plan = Gathering(out, OFFICIAL, sandhi, damaged, workers)
-    home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
+    plan = public.plan(OFFICIAL, sandhi)
+    home = public.obtain(RESOURCE, is_there)
     unpack_speakers(home / "wav")
     return gather(_items(home), plan)
 

@@ -33,7 +33,6 @@ from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import write_text
 
 MARKER = ".extracted.json"
-SUFFIXES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".zip")
 
 #: a header that asks for more memory than this is no header
 _LARGEST_READ = 8 << 20
@@ -104,32 +103,6 @@ def _extract(archive: Path, folder: Path, limits: Limits) -> None:
         _remove(temporary)
 
 
-def extract_all_inside(folder: Path, *, remove: bool = False, limits: Limits = Limits()) -> list[Path]:
-    """Unpacks every archive inside a folder, each into a folder beside it that is called like it.
-
-    Some corpora are an archive of archives, one for each speaker: ``wav/S0002.tar.gz`` becomes ``wav/S0002/``.
-    Archives inside of those are not looked for.
-
-    Args:
-        folder: where to look, at any depth.
-        remove: delete each archive when its content is there.
-        limits: for each of them.
-
-    Returns:
-        The folders, sorted.
-
-    Raises:
-        DataError: as :func:`extract`.
-    """
-    archives = sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
-    folders = []
-    for archive in tqdm(archives, desc="unpacking", unit="archive", disable=None, leave=False):
-        folders.append(extract(archive, archive.with_name(_stem(archive.name)), limits=limits))
-        if remove:
-            archive.unlink()
-    return folders
-
-
 def is_extracted(archive: Path, folder: Path) -> bool:
     """Whether a folder holds what was unpacked from this archive, which may have been deleted since."""
     try:
@@ -179,11 +152,6 @@ def _most_bytes(archive: Path, folder: Path, limits: Limits) -> tuple[int, str]:
     return min(choices)
 
 
-def _stem(name: str) -> str:
-    suffix = max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len)
-    return name.removesuffix(suffix) or name + ".d"
-
-
 def _single(temporary: Path, name: str) -> Path:
     """The only folder at the top, if it has the wanted name already; else everything."""
     inside = temporary / name
@@ -220,6 +188,9 @@ class _Target:
 
     Files and folders are made as they come. Links are made when everything else is there, so that nothing is ever
     written through one, and then each of them must lead to somewhere inside.
+
+    What ``tarfile`` checks by itself (``filter="data"``) is less, and nothing for zip: names with a drive, programs
+    with setuid and a link that only a later link turns outward pass.
     """
 
     root: Path

@@ -18,11 +18,12 @@ from itertools import islice
 from pathlib import Path
 
 from dfcnn_ms.config import Config
+from dfcnn_ms.corpora.audio_stats import listen
 from dfcnn_ms.corpora.checks import labels, leaks, lengths, lines, sound
-from dfcnn_ms.corpora.findings import ERROR, ROLES, SEVERITIES, Finding, Label, Material, Split, many
+from dfcnn_ms.corpora.findings import ERROR, ROLES, SEVERITIES, Finding, Label, Material, Split
 from dfcnn_ms.corpora.manifest import Utterance, numbered_lines, parse_line
-from dfcnn_ms.corpora.sounds import listen
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.wording import many
 
 Check = Callable[[Material], Iterator[Finding]]
 
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     labels.not_pinyin,
     labels.other_habits,
     labels.empty_labels,
+    labels.refused_by_the_task,
     labels.characters_differ,
     labels.no_readings,
     labels.unknown_units,
@@ -116,7 +118,8 @@ def _splits(manifest: Path, config: Config | None) -> Iterator[Split]:
 
 def _label(utterance: Utterance, config: Config | None) -> Label | None:
     written = config is not None and config.data.labels == "as_written"
-    return utterance.pinyin if written else labels.read_label(utterance.pinyin)
+    label = utterance.pinyin if written else labels.read_label(utterance.pinyin)
+    return label if label is None or config is None else config.task.label(replace(utterance, pinyin=label))
 
 
 def _role(manifest: Path, config: Config | None) -> str:

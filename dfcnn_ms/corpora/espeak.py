@@ -83,16 +83,19 @@ class Espeak:
         """The names of the voices; espeak-ng calls them variants."""
         return sorted(path.name for path in (self._data / "voices" / "!v").iterdir())
 
-    def say(
+    def say(self, text: str, voice: str, **manner: int) -> np.ndarray:
+        """Speaks a text as `say_words` does: its samples (N,), int16 at `sample_rate`."""
+        return self.say_words(text, voice, **manner)[0]
+
+    def say_words(
         self,
         text: str,
         voice: str,
-        *,
         rate: int = 175,
         pitch: int = 50,
         pitch_range: int = 50,
         volume: int = 100,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, list[int]]:
         """Speaks a text.
 
         Args:
@@ -105,22 +108,8 @@ class Espeak:
             volume: 0 to 200; above 100 loud voices are clipped.
 
         Returns:
-            Samples (N,) int16 at `sample_rate`; a moment of silence when there is nothing to say.
-        """
-        return self.say_words(text, voice, rate, pitch, pitch_range, volume)[0]
-
-    def say_words(
-        self,
-        text: str,
-        voice: str,
-        rate: int = 175,
-        pitch: int = 50,
-        pitch_range: int = 50,
-        volume: int = 100,
-    ) -> tuple[np.ndarray, list[int]]:
-        """Speaks as `say` does, and gives as well the sample at which each word begins.
-
-        A syllable of pinyin between blanks is a word; it ends where the next one begins.
+            Samples (N,) int16 at `sample_rate`, a moment of silence when there is nothing to say; and the sample at
+            which each word begins. A syllable of pinyin between blanks is a word; it ends where the next one begins.
         """
         parameters = {_RATE: rate, _VOLUME: volume, _PITCH: pitch, _PITCH_RANGE: pitch_range}
         with _lock, self._loaded() as (library, _):

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from dfcnn_ms.config import Config
+from dfcnn_ms.corpora.audio_stats import AudioStats
 from dfcnn_ms.corpora.manifest import Utterance
-from dfcnn_ms.corpora.sounds import Sound
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 #: worst first. An error keeps training from starting; a warning spoils its result, or what the result seems to say.
@@ -69,7 +69,7 @@ class Split:
     utterances: tuple[Utterance, ...]
     labels: tuple[Label | None, ...]
     complaints: tuple[str, ...] = ()
-    sounds: tuple[Sound, ...] = ()
+    sounds: tuple[AudioStats, ...] = ()
 
     @cached_property
     def labelled(self) -> list[tuple[Utterance, Label]]:
@@ -140,7 +140,7 @@ class Material:
     @property
     def unit(self) -> str:
         """What a unit of a label is called."""
-        return "unit" if self.config is not None and self.config.data.labels == "as_written" else "syllable"
+        return self.config.unit if self.config is not None else "syllable"
 
     @cached_property
     def training_speakers(self) -> set[str]:
@@ -169,11 +169,6 @@ def named(utterance: Utterance) -> str:
 def first(texts: Iterable[str]) -> tuple[str, ...]:
     """The first few of some texts."""
     return tuple(islice(texts, EXAMPLES))
-
-
-def many(count: int, thing: str) -> str:
-    """``1 line``, ``1,200 lines``."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def does(count: int, verb: str) -> str:

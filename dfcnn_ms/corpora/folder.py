@@ -12,10 +12,11 @@ from pathlib import Path
 
 from dfcnn_ms.audio.wave import SOUND_SUFFIXES
 from dfcnn_ms.corpora.gather import Item, LeftOut, split_named
-from dfcnn_ms.corpora.own import OPTIONS as OWN
-from dfcnn_ms.corpora.own import Own
+from dfcnn_ms.corpora.options import with_options
+from dfcnn_ms.corpora.own_data import OPTIONS as OWN
+from dfcnn_ms.corpora.own_data import Own
 from dfcnn_ms.errors import DataError
-from dfcnn_ms.text.pinyin import has_hanzi
+from dfcnn_ms.text.characters import has_hanzi
 
 LAYOUT = """\
 mine/[train/][speaker/]a.wav    or .flac, .ogg, .mp3; any rate, any channels
@@ -25,18 +26,19 @@ TEXT_SUFFIXES = (".txt", ".lab", ".trn")
 OPTIONS = {name: option for name, option in OWN.items() if name != "audio"}
 
 
-def prepare(root: Path, own: Own) -> dict[str, Path]:
+@with_options(Own)
+def prepare(own: Own) -> dict[str, Path]:
     """Writes the manifests of a folder of sound files with texts beside them."""
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give the one that holds the sound files")
-    return own.gather(_items(root, own))
+    if not own.root.is_dir():
+        raise DataError(f"{own.root}: no such folder; give the one that holds the sound files")
+    return own.gather(_items(own))
 
 
-def _items(root: Path, own: Own) -> Iterator[Item | LeftOut]:
-    for audio in sorted(path for path in root.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES):
+def _items(own: Own) -> Iterator[Item | LeftOut]:
+    for audio in sorted(path for path in own.root.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES):
         if audio.name.startswith("."):
             continue
-        folders = audio.relative_to(root).parts[:-1]
+        folders = audio.relative_to(own.root).parts[:-1]
         name = "-".join([*folders, audio.stem])
         text = _beside(audio)
         if text is None:

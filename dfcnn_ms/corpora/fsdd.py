@@ -12,9 +12,11 @@ from pathlib import Path
 
 from dfcnn_ms.audio.wave import SOUND_SUFFIXES
 from dfcnn_ms.corpora.counts import Count
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, WORKERS, Gathering, Item, LeftOut, gather
-from dfcnn_ms.corpora.options import PUBLIC, SOUND, Option
-from dfcnn_ms.corpora.places import Resource, obtain
+from dfcnn_ms.corpora.gather import Item, LeftOut, gather
+from dfcnn_ms.corpora.obtain import Resource
+from dfcnn_ms.corpora.options import Option, with_options
+from dfcnn_ms.corpora.public import OPTIONS as COMMON
+from dfcnn_ms.corpora.public import Public
 from dfcnn_ms.errors import ConfigError
 
 LAYOUT = """\
@@ -30,37 +32,24 @@ OFFICIAL = {"train": Count(2_700, None, 6), "test": Count(300, None, 6)}
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LAST_OF_TEST, LAST = 4, 49
 DEV = 5
-OPTIONS = PUBLIC | SOUND | {"dev": Option(int, f"recordings of each digit and speaker for dev (default: {DEV})")}
+OPTIONS = COMMON | {"dev": Option(int, f"recordings of each digit and speaker for dev (default: {DEV})")}
 
 _NAME = re.compile(r"(\d)_([^_]+)_(\d+)")
 
 
-def prepare(
-    root: Path,
-    out: Path,
-    *,
-    download: bool = False,
-    mirror: str = "",
-    dev: int = DEV,
-    damaged: int = MOST_DAMAGED,
-    workers: int = WORKERS,
-) -> dict[str, Path]:
+@with_options(Public)
+def prepare(public: Public, *, dev: int = DEV) -> dict[str, Path]:
     """Writes the manifests of the Free Spoken Digit Dataset, with its official test set.
 
     Args:
-        root: the folder with `recordings` (or `audio`) in it, that folder itself, or the one around it.
-        out: folder for the manifests.
-        download: fetch the archive if it is not there.
-        mirror: address to try first.
+        public: where it is: the folder with `recordings` (or `audio`) in it, that folder itself, or the one around it.
         dev: how many recordings of each digit and speaker, from number 5 on, are taken from training for dev.
-        damaged: more damaged files than this are an error.
-        workers: threads that look at sound files.
     """
     if not 0 <= dev < LAST - LAST_OF_TEST:
         most = LAST - LAST_OF_TEST - 1
         raise ConfigError(f"dev must be 0 to {most} recordings of each digit and speaker; got {dev}")
-    plan = Gathering(out, OFFICIAL, damaged=damaged, workers=workers, words=True)
-    home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
+    plan = public.plan(OFFICIAL, words=True)
+    home = public.obtain(RESOURCE, is_there)
     return gather(_items(home, dev), plan)
 
 

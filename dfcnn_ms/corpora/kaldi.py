@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dfcnn_ms.corpora.gather import Item, LeftOut
-from dfcnn_ms.corpora.own import OPTIONS, Own, read_lines, split_in
+from dfcnn_ms.corpora.options import with_options
+from dfcnn_ms.corpora.own_data import OPTIONS, Own, read_lines, split_in
 from dfcnn_ms.errors import DataError
 
 LAYOUT = """\
@@ -23,8 +24,10 @@ data/[train/]segments    utterance  recording start end  (optional)"""
 __all__ = ["LAYOUT", "OPTIONS", "prepare"]
 
 
-def prepare(root: Path, own: Own) -> dict[str, Path]:
+@with_options(Own)
+def prepare(own: Own) -> dict[str, Path]:
     """Writes the manifests of a Kaldi directory, or of those in a folder, one for each split."""
+    root = own.root
     if (root / "wav.scp").is_file():
         folders = [(root, "")]
     else:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from dfcnn_ms.corpora.gather import Item, LeftOut
-from dfcnn_ms.corpora.own import OPTIONS, Own, sources
+from dfcnn_ms.corpora.options import with_options
+from dfcnn_ms.corpora.own_data import OPTIONS, Own, sources
 from dfcnn_ms.corpora.tables import read_objects
 from dfcnn_ms.errors import DataError
 
@@ -37,9 +38,10 @@ class _Segment(NamedTuple):
     folder: Path
 
 
-def prepare(root: Path, own: Own) -> dict[str, Path]:
-    """Writes the manifests of lhotse's; `root` is their folder, or one file of cuts or supervisions."""
-    files = _files(root)
+@with_options(Own)
+def prepare(own: Own) -> dict[str, Path]:
+    """Writes the manifests of lhotse's; the root is their folder, or one file of cuts or supervisions."""
+    files = _files(own.root)
     own.check_output(path for path, _ in files)
     return own.gather(_item(one, split, own) for path, split in files for one in _segments(path))
 

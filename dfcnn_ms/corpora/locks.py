@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from dfcnn_ms.errors import DataError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+#: how systems and disks say that they know no locks
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 log = logging.getLogger(__name__)
 
@@ -23,49 +22,33 @@ log = logging.getLogger(__name__)
 def alone(path: Path) -> Iterator[None]:
     """Waits until no other process is making ``path``, and keeps others waiting meanwhile.
 
-    The lock is a file beside ``path`` that is held open, so that the system releases it whatever happens to the
-    process. Where the system or the disk knows no locks, nobody waits. The folder of ``path`` is made if need be.
+    The system releases the lock whatever happens to the process. Where the disk knows no locks, nobody waits. The
+    folder of ``path`` is made if need be.
 
     Raises:
         DataError: nothing can be written there.
     """
-    lock = path.with_name(f".{path.name}.lock")
+    file = path.with_name(f".{path.name}.lock")
+    # The library's own substitute for locks, a file that is there or not, would outlive a process that was killed.
+    lock = FileLock(file, fallback_to_soft=False)
     try:
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        file = _held(lock, path)
+        _hold(lock, path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}; choose another folder") from None
+        if error.errno not in _NO_LOCKS:
+            raise DataError(f"{path}: cannot be written: {error.strerror or error}; choose another folder") from None
     try:
         yield
     finally:
+        # Only who holds the lock deletes its file; whoever has opened it before sees that it is gone, and tries again.
         with contextlib.suppress(OSError):
-            lock.unlink()
-        file.close()
+            file.unlink()
+        lock.release()
 
 
-def _held(lock: Path, path: Path) -> IO[bytes]:
-    """The lock file, opened and held."""
-    while True:
-        file = lock.open("ab")
-        if fcntl is None or _wait(file, path) is False or _is_still(lock, file):
-            return file
-        file.close()  # who held it has deleted it: it keeps nobody else out
-
-
-def _wait(file: IO[bytes], path: Path) -> bool:
-    """Waits for the lock; False where there are none."""
+def _hold(lock: FileLock, path: Path) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(timeout=0)
+    except Timeout:
         log.info("another process is making %s; waiting for it", path)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:
-        return False
-    return True
-
-
-def _is_still(lock: Path, file: IO[bytes]) -> bool:
-    try:
-        return os.path.samestat(lock.stat(), os.fstat(file.fileno()))
-    except OSError:
-        return False
+        lock.acquire()

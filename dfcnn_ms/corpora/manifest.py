@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -93,7 +93,13 @@ def iter_manifest(path: str | os.PathLike[str]) -> Iterator[Utterance]:
         raise DataError(f"{path}: the manifest is empty; it needs one JSON object per line")
 
 
-def read_labelled(path: str | os.PathLike[str], labels: str = "pinyin", *, audio: bool = True) -> list[Utterance]:
+def read_labelled(
+    path: str | os.PathLike[str],
+    labels: str = "pinyin",
+    *,
+    audio: bool = True,
+    label: Callable[[Utterance], tuple[str, ...]] | None = None,
+) -> list[Utterance]:
     """All utterances of a manifest, their audio there and their labels in the form that the network writes.
 
     Args:
@@ -101,6 +107,7 @@ def read_labelled(path: str | os.PathLike[str], labels: str = "pinyin", *, audio
         labels: `pinyin` brings every syllable into its one canonical form, whatever habit the manifest has;
             `as_written` takes the labels as they are, such as characters or words.
         audio: whether the sound files must be there; packed ones need not.
+        label: what a task makes of an utterance: its `label`.
 
     Raises:
         DataError: as :func:`read_manifest` and :func:`check_audio`, and for a label that is no pinyin.
@@ -108,13 +115,12 @@ def read_labelled(path: str | os.PathLike[str], labels: str = "pinyin", *, audio
     utterances = read_manifest(path)
     if audio:
         check_audio(utterances)
-    if labels == "as_written":
-        return utterances
-    return [_canonical(utterance) for utterance in utterances]
+    if labels != "as_written":
+        utterances = [_labelled(one, tuple(parse(" ".join(one.pinyin), where=one.where))) for one in utterances]
+    return utterances if label is None else [_labelled(one, label(one)) for one in utterances]
 
 
-def _canonical(utterance: Utterance) -> Utterance:
-    pinyin = tuple(parse(" ".join(utterance.pinyin), where=utterance.where))
+def _labelled(utterance: Utterance, pinyin: tuple[str, ...]) -> Utterance:
     return utterance if pinyin == utterance.pinyin else replace(utterance, pinyin=pinyin)
 
 

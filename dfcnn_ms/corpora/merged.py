@@ -12,10 +12,12 @@ from pathlib import Path
 from types import ModuleType
 
 from dfcnn_ms.corpora import aishell, primewords, stcmds, thchs30
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, SPLITS, WORKERS, tell_old
+from dfcnn_ms.corpora.gather import SPLITS, tell_old
 from dfcnn_ms.corpora.manifest import Utterance, iter_manifest, write_manifest
-from dfcnn_ms.corpora.options import PUBLIC, READING, SOUND, Option
-from dfcnn_ms.corpora.places import is_at_hand
+from dfcnn_ms.corpora.obtain import is_at_hand
+from dfcnn_ms.corpora.options import READING, Option, with_options
+from dfcnn_ms.corpora.public import OPTIONS as COMMON
+from dfcnn_ms.corpora.public import Public
 from dfcnn_ms.errors import ConfigError, DataError, suggestion
 
 LAYOUT = """\
@@ -25,44 +27,29 @@ data/data_thchs30/ data/data_aishell/ ...                     all unpacked into 
 MODULES: dict[str, ModuleType] = {
     "thchs30": thchs30, "aishell": aishell, "stcmds": stcmds, "primewords": primewords,
 }  # fmt: skip
-OPTIONS = PUBLIC | SOUND | READING | {"pinyin": thchs30.OPTIONS["pinyin"]}
+OPTIONS = COMMON | READING | {"pinyin": thchs30.OPTIONS["pinyin"]}
 OPTIONS |= {"corpora": Option(str, f"which, with commas between them (default: those there of {', '.join(MODULES)})")}
 
 log = logging.getLogger(__name__)
 
 
-def prepare(
-    root: Path,
-    out: Path,
-    *,
-    corpora: str = "",
-    download: bool = False,
-    mirror: str = "",
-    pinyin: str = "published",
-    sandhi: str = "yi_bu",
-    damaged: int = MOST_DAMAGED,
-    workers: int = WORKERS,
-) -> dict[str, Path]:
+@with_options(Public)
+def prepare(public: Public, *, corpora: str = "", pinyin: str = "published", sandhi: str = "yi_bu") -> dict[str, Path]:
     """Writes the manifests of several corpora, each in a folder of its own, and those of all together.
 
     Args:
-        root: the folder that holds the corpora.
-        out: folder for the manifests.
+        public: where they are: the folder that holds the corpora; what else it says holds for each of them.
         corpora: names with commas between them; without them whatever is there is taken.
-        download: fetch what is missing of the corpora named.
-        mirror: address to try first.
         pinyin: `read` reads the characters of THCHS-30 too, so that all labels are of one making.
         sandhi: tone sandhi to write where characters are read.
-        damaged: more damaged files than this, in one corpus, are an error.
-        workers: threads that look at sound files.
     """
-    options: dict[str, object] = {"download": download, "mirror": mirror, "pinyin": pinyin, "sandhi": sandhi}
-    options |= {"damaged": damaged, "workers": workers}
+    root, out = public.root, public.out
     prepared: dict[str, dict[str, Path]] = {}
-    for name in _chosen(root, corpora, download):
+    for name in _chosen(root, corpora, public.download):
         log.info("%s:", name)
-        known = {key: value for key, value in options.items() if key in MODULES[name].OPTIONS}
-        prepared[name] = MODULES[name].prepare(_home(root, name), out / name, **known)
+        options = vars(public) | {"root": _home(root, name), "out": out / name, "pinyin": pinyin, "sandhi": sandhi}
+        known = {"out", *MODULES[name].OPTIONS}
+        prepared[name] = MODULES[name].prepare(**{key: value for key, value in options.items() if key in known})
     manifests = {}
     for split in SPLITS:
         parts = {name: made[split] for name, made in prepared.items() if split in made}

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Any, Concatenate, TypeVar
 
 from dfcnn_ms.errors import ConfigError, suggestion
+from dfcnn_ms.text.sandhi import KINDS
+
+Told = TypeVar("Told")
+#: split -> its manifest
+Manifests = dict[str, Path]
 
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
 
@@ -40,8 +49,35 @@ class Option:
         return self.kind(given)
 
 
+def with_options(
+    kind: Callable[..., Told],
+) -> Callable[[Callable[Concatenate[Told, ...], Manifests]], Callable[..., Manifests]]:
+    """Lets a recipe that takes a value be called with what the value holds, beside its own options.
+
+    >>> @with_options(Public)                   # doctest: +SKIP
+    ... def prepare(public: Public, *, dev: int = 5): ...
+    >>> prepare(root, out, workers=4, dev=9)    # doctest: +SKIP
+
+    Args:
+        kind: makes the value; its parameters come first.
+    """
+
+    def decorate(prepare: Callable[Concatenate[Told, ...], Manifests]) -> Callable[..., Manifests]:
+        signature, shared = inspect.signature(prepare), inspect.signature(kind).parameters
+        _, *own = signature.parameters.values()
+
+        @wraps(prepare)
+        def recipe(*folders: Path, **options: Any) -> Manifests:
+            fields = {name: options.pop(name) for name in shared if name in options}
+            return prepare(kind(*folders, **fields), **options)
+
+        recipe.__signature__ = signature.replace(parameters=[*shared.values(), *own])  # type: ignore[attr-defined]
+        return recipe
+
+    return decorate
+
+
 LABELS = ("pinyin", "characters", "as_written")
-SANDHI = ("none", "yi_bu", "full")
 
 PUBLIC = {
     "root": Option(Path, "folder that holds the corpus, its archive, or nothing yet (with --download)", required=True),
@@ -52,7 +88,7 @@ SOUND = {
     "damaged": Option(int, "give up when more sound files than this are damaged (default: 100)"),
     "workers": Option(int, "threads that look at sound files (default: 8)"),
 }
-READING = {"sandhi": Option(str, "tone sandhi to write when characters are read (default: yi_bu)", SANDHI)}
+READING = {"sandhi": Option(str, "tone sandhi to write when characters are read (default: yi_bu)", KINDS)}
 HELD_OUT = {
     "dev": Option(float, "share of the speakers for dev (default: {dev})"),
     "test": Option(float, "share of the speakers for test (default: {test})"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from dfcnn_ms.corpora import (
     kaldi,
     lhotse,
     merged,
-    own,
     primewords,
     speech_commands,
     stcmds,
@@ -59,22 +57,18 @@ SYNTH = {
     "task": Option(str, "what is said (default: digits)", tuple(TASKS)),
     "seed": Option(int, "another seed says other things (default: 0)"),
     **{split: _synth_count(split) for split in ("train", "dev", "test")},
+    "words": Option(bool, "a line for each word, cut out of its utterance; for digits"),
     "workers": Option(int, "processes (default: one per core)"),
 }
 
 
 def _table(kind: str, about: str) -> Recipe:
-    prepare = own.recipe(partial(tables.prepare, kind=kind))
     example = f"--root mine.{kind} --out data/mine"
-    return Recipe(prepare, tables.OPTIONS, about, tables.LAYOUT.format(kind), example)
+    return Recipe(tables.recipe(kind), tables.OPTIONS, about, tables.LAYOUT.format(kind), example)
 
 
-def _public(module: Any, about: str, example: str) -> Recipe:
+def _of(module: Any, about: str, example: str) -> Recipe:
     return Recipe(module.prepare, module.OPTIONS, about, module.LAYOUT, example)
-
-
-def _own(module: Any, about: str, example: str) -> Recipe:
-    return Recipe(own.recipe(module.prepare), module.OPTIONS, about, module.LAYOUT, example)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -82,30 +76,26 @@ RECIPES: dict[str, Recipe] = {
         synth.prepare, SYNTH, "Mandarin spoken by espeak-ng, nothing to download",
         example="--task digits --out data/digits",
     ),
-    "thchs30": _public(thchs30, "THCHS-30: 34 h of read Mandarin, with pinyin", "--root data/thchs30 --download"),
-    "aishell": _public(aishell, "AISHELL-1: 179 h of read Mandarin, 400 speakers", "--root data/aishell --download"),
-    "stcmds": _public(stcmds, "ST-CMDS: 110 h of Mandarin by phone, 855 speakers", "--root data/stcmds --download"),
-    "primewords": _public(
+    "thchs30": _of(thchs30, "THCHS-30: 34 h of read Mandarin, with pinyin", "--root data/thchs30 --download"),
+    "aishell": _of(aishell, "AISHELL-1: 179 h of read Mandarin, 400 speakers", "--root data/aishell --download"),
+    "stcmds": _of(stcmds, "ST-CMDS: 110 h of Mandarin by phone, 855 speakers", "--root data/stcmds --download"),
+    "primewords": _of(
         primewords, "Primewords set 1: 99 h of Mandarin by phone", "--root data/primewords --download"
     ),
-    "speech_commands": _public(
+    "speech_commands": _of(
         speech_commands, "Google Speech Commands 1 and 2: English words",
         "--root data/commands --download --version 1 --classes 12",
     ),
-    "fsdd": _public(fsdd, "Free Spoken Digits: English digits, six speakers", "--root data/fsdd --download"),
-    "all": _public(merged, "several of the Mandarin corpora as one", "--root data --corpora thchs30,aishell"),
-    "folder": _own(folder, "your own: sound files with texts beside them", "--root mine --out data/mine"),
+    "fsdd": _of(fsdd, "Free Spoken Digits: English digits, six speakers", "--root data/fsdd --download"),
+    "all": _of(merged, "several of the Mandarin corpora as one", "--root data --corpora thchs30,aishell"),
+    "folder": _of(folder, "your own: sound files with texts beside them", "--root mine --out data/mine"),
     "tsv": _table("tsv", "your own: a table with tabs and a header"),
     "csv": _table("csv", "your own: a table with commas and a header"),
     "json": _table("json", "your own: a list of objects"),
     "jsonl": _table("jsonl", "your own: an object a line, such as NeMo's"),
-    "kaldi": _own(kaldi, "your own: a Kaldi directory", "--root data/train --out data/mine"),
-    "lhotse": _own(lhotse, "your own: lhotse's cuts, or recordings and supervisions", "--root mine --out data/mine"),
+    "kaldi": _of(kaldi, "your own: a Kaldi directory", "--root data/train --out data/mine"),
+    "lhotse": _of(lhotse, "your own: lhotse's cuts, or recordings and supervisions", "--root mine --out data/mine"),
 }  # fmt: skip
-
-CORPORA = {name: recipe.prepare for name, recipe in RECIPES.items()}
-OPTIONS = {name: recipe.options for name, recipe in RECIPES.items()}
-
 
 def prepare(recipe: Mapping[str, Any], out: Path) -> dict[str, Path]:
     """Makes the manifests of a corpus, and the corpus itself if a recipe can.

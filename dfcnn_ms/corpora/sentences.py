@@ -8,7 +8,6 @@ Sentence i of a split draws from a generator of its own, so that it does not dep
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from dfcnn_ms.errors import DataError, DeviceError
+from dfcnn_ms.text.characters import is_hanzi
 from dfcnn_ms.text.pinyin import DIGITS, from_hanzi
 
 SPLITS = ("train", "dev", "test")
@@ -124,11 +124,10 @@ class _Words:
 def _lexicon() -> list[_Word]:
     """The words of jieba's dictionary that are neither rare nor long, in its order."""
     entries = [line.split() for line in _dictionary().read_text(encoding="utf-8").splitlines()]
-    usable = re.compile(f"[\u4e00-\u9fff]{{1,{LONGEST_WORD}}}")
     words = [
         _Word(text, tuple(_reading(text)), int(frequency))
         for text, frequency, *_ in entries
-        if int(frequency) >= LEAST_FREQUENCY and usable.fullmatch(text)
+        if int(frequency) >= LEAST_FREQUENCY and is_hanzi(text) and len(text) <= LONGEST_WORD
     ]
     return [word for word in words if word.pinyin and UNSPOKEN.isdisjoint(s[:-1] for s in word.pinyin)]
 

@@ -19,9 +19,11 @@ import numpy as np
 
 from dfcnn_ms.audio.wave import duration
 from dfcnn_ms.corpora.counts import Count
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, SPLITS, WORKERS, Gathering, Item, gather
-from dfcnn_ms.corpora.options import PUBLIC, SOUND, Option
-from dfcnn_ms.corpora.places import Resource, obtain
+from dfcnn_ms.corpora.gather import SPLITS, Item, gather
+from dfcnn_ms.corpora.obtain import Resource
+from dfcnn_ms.corpora.options import Option, with_options
+from dfcnn_ms.corpora.public import OPTIONS as COMMON
+from dfcnn_ms.corpora.public import Public
 from dfcnn_ms.errors import ConfigError, DataError
 
 LAYOUT = """\
@@ -59,8 +61,7 @@ OFFICIAL = {
 }
 LISTS = {"dev": "validation_list.txt", "test": "testing_list.txt"}
 SHARE = 0.1
-OPTIONS = PUBLIC | SOUND
-OPTIONS |= {
+OPTIONS = COMMON | {
     "version": Option(int, "1 or 2 (default: 2)"),
     "classes": Option(int, "12: ten commands, unknown, silence; or 35 (version 1: 30), every word (default: 12)"),
     "unknown": Option(float, f"size of the class {UNKNOWN}, as a share of the ten commands (default: {SHARE})"),
@@ -72,41 +73,32 @@ OPTIONS |= {
 _DEV_PERCENT, _TEST_PERCENT, _HASHES = 10.0, 10.0, 2**27
 
 
+@with_options(Public)
 def prepare(
-    root: Path,
-    out: Path,
+    public: Public,
     *,
-    download: bool = False,
-    mirror: str = "",
     version: int = 2,
     classes: int = 12,
     unknown: float = SHARE,
     silence: float = SHARE,
     seed: int = 0,
-    damaged: int = MOST_DAMAGED,
-    workers: int = WORKERS,
 ) -> dict[str, Path]:
     """Writes the manifests of Speech Commands, in its official splits.
 
     Args:
-        root: the folder `speech_commands_v0.02`, or the one around it.
-        out: folder for the manifests.
-        download: fetch the archive if it is not there.
-        mirror: address to try first.
+        public: where it is: the folder `speech_commands_v0.02`, or the one around it.
         version: 1 or 2.
         classes: 12, or every word: 30 in version 1, 35 in version 2.
         unknown, silence: sizes of these two classes beside the ten commands.
         seed: chooses the unknown words and the pieces of silence.
-        damaged: more damaged files than this are an error.
-        workers: threads that look at sound files.
     """
     _check(version, classes, unknown, silence)
     if seed < 0:
         raise ConfigError(f"seed must be 0 or more; got {seed}")
     usual = (unknown, silence) == (SHARE, SHARE) or classes != 12
     official = OFFICIAL[version, classes] if usual else {}
-    plan = Gathering(out, official, damaged=damaged, workers=workers, words=True)
-    home = obtain(root, RESOURCES[version], is_there, download=download, mirror=mirror)
+    plan = public.plan(official, words=True)
+    home = public.obtain(RESOURCES[version], is_there)
     _check_words(home, version)
     items = list(_items(home))
     if classes == 12:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dfcnn_ms.corpora.counts import ALL, Count
 from dfcnn_ms.corpora.gather import Item, LeftOut
-from dfcnn_ms.corpora.places import Resource
-from dfcnn_ms.corpora.unsplit import OPTIONS, recipe
+from dfcnn_ms.corpora.held_out import OPTIONS, recipe
+from dfcnn_ms.corpora.obtain import Resource
 
 __all__ = ["LAYOUT", "OFFICIAL", "OPTIONS", "RESOURCE", "is_there", "prepare"]
 

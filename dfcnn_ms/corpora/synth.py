@@ -17,13 +17,15 @@ import json
 import logging
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,7 +36,7 @@ from dfcnn_ms.audio.wave import SAMPLE_RATE, duration, write_wave
 from dfcnn_ms.corpora.espeak import Espeak
 from dfcnn_ms.corpora.manifest import Utterance, check_audio, read_manifest, write_manifest
 from dfcnn_ms.corpora.sentences import SOUND, SPLITS, TASKS, Sentence, generator, sentences
-from dfcnn_ms.errors import ConfigError, DataError, DeviceError
+from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import write_text
 
 Array: TypeAlias = NDArray[np.float64]
@@ -84,6 +86,8 @@ BABBLE_SPEAKERS = 3
 # Below this the spectrum of coloured noise is flat; nearly all its power would lie there otherwise.
 LOWEST_COLOURED_HZ = 50.0
 PEAK = 0.99
+#: of sound that is left on either side of a word that is cut out
+WORD_MARGIN_SECONDS = 0.05
 
 NOTE = "corpus.json"
 # To be raised with every change that makes other sounds or sentences from the same parameters.
@@ -158,6 +162,17 @@ class Job:
     def rng(self) -> np.random.Generator:
         return generator(self.seed, self.task, self.split, self.index, SOUND)
 
+    def words(self) -> list[Utterance]:
+        """A line of the manifest for each word, cut out of the utterance with a moment before and after it."""
+        whole, times = self.utterance(), edges(self)
+        found = []
+        for place, (pinyin, text) in enumerate(zip(whole.pinyin, whole.text, strict=True)):
+            start = max(0.0, times[place] - WORD_MARGIN_SECONDS)
+            end = min(whole.seconds, times[place + 1] + WORD_MARGIN_SECONDS)
+            here = replace(whole, id=f"{whole.id}-{place}", start=round(start, 4), seconds=round(end - start, 4))
+            found.append(replace(here, pinyin=(pinyin,), text=text))
+        return found
+
     def utterance(self) -> Utterance:
         """The line of the manifest, once the audio is there."""
         return Utterance(
@@ -179,6 +194,7 @@ def prepare(
     train: int | None = None,
     dev: int | None = None,
     test: int | None = None,
+    words: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> dict[str, Path]:
@@ -189,6 +205,7 @@ def prepare(
         task: `digits` or `mandarin`.
         seed: another seed gives other sentences in another manner.
         train, dev, test: number of utterances; the default depends on the task (see `COUNTS`).
+        words: give each word a line of its own, cut out of its utterance; for digits.
         workers: processes; as many as the machine has cores if not given, 1 uses no other process.
         progress: show a progress bar when stderr is a terminal.
 
@@ -203,7 +220,9 @@ def prepare(
     counts = _counts(task, {"train": train, "dev": dev, "test": test})
     _require(seed >= 0, f"seed must be 0 or more; got {seed}")
     _require(workers is None or workers >= 1, f"workers must be 1 or more; got {workers}")
+    _require(not words or task == "digits", f"words: only digits are said one by one; got task {task!r}")
     parameters = {"corpus": "synth", "version": VERSION, "task": task, "seed": seed} | counts
+    parameters |= {"words": True} if words else {}
     manifests = {split: out / f"{split}.jsonl" for split in SPLITS}
     if _is_complete(out, parameters, manifests):
         logger.info("%s: the corpus is there already", out)
@@ -217,7 +236,9 @@ def prepare(
     ]
     _make([job for job in jobs if not job.path.exists()], workers or os.cpu_count() or 1, progress)
     for split, manifest in manifests.items():
-        write_manifest(manifest, [job.utterance() for job in jobs if job.split == split])
+        mine = [job for job in jobs if job.split == split]
+        lines = (line for job in mine for line in (job.words() if words else [job.utterance()]))
+        write_manifest(manifest, lines)
     _write_note(out, parameters, complete=True)
     return manifests
 
@@ -235,13 +256,17 @@ def speak(job: Job) -> NDArray[np.int16]:
     return np.asarray(np.rint(wave * 32767), np.int16)
 
 
-def _voice(pinyin: tuple[str, ...], voice: str, manner: Manner) -> Array:
-    """Speech alone, (N,) float64 at 16 kHz."""
-    from scipy.signal import resample_poly
+def edges(job: Job) -> list[float]:
+    """Seconds at which the syllables of an utterance begin, and where the last one ends, as espeak-ng tells (L+1,)."""
+    manner = Manner.draw(job.rng())
+    samples, starts = _said(job.sentence.pinyin, job.voice, manner)
+    return [manner.silence[0] + place / _espeak().sample_rate for place in (*starts, len(samples))]
 
-    espeak = _espeak()
+
+def _said(pinyin: tuple[str, ...], voice: str, manner: Manner) -> tuple[NDArray[np.int16], list[int]]:
+    """What espeak-ng says, (N,) at its own sample rate, and the sample at which each syllable begins."""
     pace = FAST_PACE if voice in FAST_VOICES else 1.0
-    samples = espeak.say(
+    samples, starts = _espeak().say_words(
         " ".join(pinyin),
         voice,
         rate=max(80, round(manner.rate / pace)),
@@ -250,6 +275,15 @@ def _voice(pinyin: tuple[str, ...], voice: str, manner: Manner) -> Array:
     )
     if not samples.any():
         raise DataError(f"espeak-ng said nothing for {' '.join(pinyin)!r} in the voice {voice!r}")
+    return samples, starts
+
+
+def _voice(pinyin: tuple[str, ...], voice: str, manner: Manner) -> Array:
+    """Speech alone, (N,) float64 at 16 kHz."""
+    from scipy.signal import resample_poly
+
+    espeak = _espeak()
+    samples, _ = _said(pinyin, voice, manner)
     up, down = SAMPLE_RATE // 50, espeak.sample_rate // 50
     wave: Array = resample_poly(samples / 32768.0, up, down, window=_lowpass(up, down))
     return wave
@@ -346,58 +380,44 @@ def _done(jobs: list[Job], workers: int) -> Iterator[None]:
         yield from map(_write, jobs)
         return
     # Spawned processes carry nothing over from this one, whatever it has loaded and started.
-    context = get_context("spawn")
-    processes: list[SpawnProcess] = []
-    readers: list[Connection] = []
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _as_worker)
     try:
-        for first in range(workers):
-            reader, writer = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(jobs[first::workers], writer), daemon=True)
-            process.start()
-            processes.append(process)
-            writer.close()
-            readers.append(reader)
-        yield from _reports(readers)
-    finally:
-        # Whoever is still at work finishes its utterance, finds nobody to report to, and ends.
-        for reader in readers:
-            reader.close()
-        for process in processes:
-            process.join()
-    if any(process.exitcode for process in processes):
-        raise DeviceError(
+        with _interrupts_later():
+            futures = [pool.submit(_write, job) for job in jobs]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool:
+        raise DataError(
             'a worker process died or could not start; call prepare() below `if __name__ == "__main__":`,'
             " or with workers=1"
-        )
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _reports(readers: list[Connection]) -> Iterator[None]:
-    """What the workers send: nothing for each utterance, or the error that ends all of them."""
-    working = list(readers)
-    while working:
-        ready = wait(working)
-        for reader in [reader for reader in working if reader in ready]:
-            try:
-                error: Exception | None = reader.recv()
-            except EOFError:
-                working.remove(reader)
-                continue
-            if error:
-                raise error
-            yield
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Puts Ctrl-C off; a process that is started meanwhile never hears of it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(jobs: list[Job], writer: Connection) -> None:
-    """A worker process; Ctrl-C is for the process in front, which then ends the others."""
+def _as_worker() -> None:
+    """Makes a process a worker: Ctrl-C is for the process in front, and without that one it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(BrokenPipeError):
-        for job in jobs:
-            try:
-                _write(job)
-            except Exception as error:
-                writer.send(error)
-                return
-            writer.send(None)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _write(job: Job) -> None:

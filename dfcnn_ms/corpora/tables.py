@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dfcnn_ms.corpora.gather import Item, LeftOut, split_named
-from dfcnn_ms.corpora.own import OPTIONS, Own, read_lines, sources
+from dfcnn_ms.corpora.options import with_options
+from dfcnn_ms.corpora.own_data import OPTIONS, Own, read_lines, sources
 from dfcnn_ms.errors import DataError
 
 LAYOUT = """\
@@ -43,12 +44,18 @@ Row = Mapping[str, Any]
 _SIGNS = {"\t": "tabs: use `prepare tsv`", ";": "semicolons: save it with commas", ",": "commas: use `prepare csv`"}
 
 
-def prepare(root: Path, own: Own, *, kind: str) -> dict[str, Path]:
-    """Writes the manifests of a table: `tsv`, `csv`, `json` or `jsonl`; `root` is the table or its folder."""
-    files = sources(root, (f".{kind}",), f"a table such as mine.{kind}")
-    own.check_output(path for path, _ in files)
-    taken: dict[str, tuple[str, str]] = {}
-    return own.gather(one for path, split in files for one in _Table(path, split, kind, own, taken).items())
+def recipe(kind: str) -> Callable[..., dict[str, Path]]:
+    """The recipe for one kind of table: `tsv`, `csv`, `json` or `jsonl`."""
+
+    @with_options(Own)
+    def prepare(own: Own) -> dict[str, Path]:
+        """Writes the manifests of a table; the root is the table or its folder."""
+        files = sources(own.root, (f".{kind}",), f"a table such as mine.{kind}")
+        own.check_output(path for path, _ in files)
+        taken: dict[str, tuple[str, str]] = {}
+        return own.gather(one for path, split in files for one in _Table(path, split, kind, own, taken).items())
+
+    return prepare
 
 
 @dataclass(frozen=True)
@@ -202,4 +209,4 @@ READERS: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
     "jsonl": read_objects,
 }
 
-__all__ = ["COLUMNS", "LAYOUT", "OPTIONS", "READERS", "prepare", "read_objects"]
+__all__ = ["COLUMNS", "LAYOUT", "OPTIONS", "READERS", "read_objects", "recipe"]

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dfcnn_ms.corpora.counts import Count
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, SPLITS, WORKERS, Gathering, Item, LeftOut, gather
-from dfcnn_ms.corpora.options import PUBLIC, READING, SOUND, Option
-from dfcnn_ms.corpora.places import Resource, obtain
+from dfcnn_ms.corpora.gather import SPLITS, Item, LeftOut, gather
+from dfcnn_ms.corpora.obtain import Resource
+from dfcnn_ms.corpora.options import READING, Option, with_options
+from dfcnn_ms.corpora.public import OPTIONS as COMMON
+from dfcnn_ms.corpora.public import Public
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.text.pinyin import parse
 
@@ -30,40 +32,26 @@ OFFICIAL = {
     "test": Count(2_495, 6.25, 10),
 }
 PUBLISHED = ("published", "read")
-OPTIONS = PUBLIC | SOUND | READING
+OPTIONS = COMMON | READING
 OPTIONS |= {"pinyin": Option(str, "published, or read from the characters (default: published)", PUBLISHED)}
 
 #: a file shorter than this is no recording but the name of one
 _POINTER_BYTES = 256
 
 
-def prepare(
-    root: Path,
-    out: Path,
-    *,
-    download: bool = False,
-    mirror: str = "",
-    pinyin: str = "published",
-    sandhi: str = "yi_bu",
-    damaged: int = MOST_DAMAGED,
-    workers: int = WORKERS,
-) -> dict[str, Path]:
+@with_options(Public)
+def prepare(public: Public, *, pinyin: str = "published", sandhi: str = "yi_bu") -> dict[str, Path]:
     """Writes the manifests of THCHS-30, in its official splits.
 
     Args:
-        root: the folder `data_thchs30`, or the one around it.
-        out: folder for the manifests.
-        download: fetch the archive if it is not there.
-        mirror: address to try first.
+        public: where it is: the folder `data_thchs30`, or the one around it.
         pinyin: `published` takes the second line of each `.trn` file, `read` reads its characters.
         sandhi: tone sandhi to write with `read`.
-        damaged: more damaged files than this are an error.
-        workers: threads that look at sound files.
     """
     if pinyin not in PUBLISHED:
         raise ConfigError(f"pinyin must be one of: {', '.join(PUBLISHED)}; got {pinyin!r}")
-    plan = Gathering(out, OFFICIAL, sandhi, damaged, workers)
-    home = obtain(root, RESOURCE, is_there, download=download, mirror=mirror)
+    plan = public.plan(OFFICIAL, sandhi)
+    home = public.obtain(RESOURCE, is_there)
     return gather(_items(home, published=pinyin == "published"), plan)
 
 

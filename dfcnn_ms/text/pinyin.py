@@ -59,7 +59,6 @@ _LETTERS = {"u:": "v", "u\u0308": "v", "\u00ea": "ei", "e\u0302": "ei", "\u0251"
 _PUNCTUATION = re.compile(r"[^\w\s\u0300-\u036f]|_")
 _PIECE = re.compile(r"[^\s\d]+\d?|\d")
 _ERHUA = re.compile(r"(\D+)r(\d?)")
-_HANZI = re.compile("[\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 # Punctuation that is read aloud and therefore must not vanish from a label.
 _SPOKEN = "%‰&@#"
@@ -150,11 +149,6 @@ def from_hanzi(text: str, *, where: str = "", sandhi: str = "none") -> list[str]
         raise DataError(f"{place}no Mandarin reading for {unreadable!r} in {text!r}; write it in characters")
     runs = re.findall(r"[0-9]|[^0-9\s]+", "".join(" " if _silent(c) else c for c in plain))
     return [syllable for run in runs for syllable in _read(run, sandhi)]
-
-
-def has_hanzi(text: str) -> bool:
-    """Whether a text has Chinese characters in it, and so is not pinyin."""
-    return _HANZI.search(text) is not None
 
 
 def split(syllable: str) -> tuple[str, str, int]:

@@ -15,14 +15,15 @@ from dfcnn_ms.corpora.findings import (
     Split,
     does,
     first,
-    many,
     named,
     part,
     refusal,
     shown,
 )
 from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.text.characters import is_hanzi
 from dfcnn_ms.text.pinyin import SyllableError, parse
+from dfcnn_ms.wording import many
 
 #: a unit that occurs less often is hardly learnt
 ENOUGH = 5
@@ -95,6 +96,24 @@ def empty_labels(material: Material) -> Iterator[Finding]:
             )
 
 
+def refused_by_the_task(material: Material) -> Iterator[Finding]:
+    """Labels that the task of the page cannot teach, such as several for a clip that has one class."""
+    if material.config is None:
+        return
+    for split in material.of("train", "dev"):
+        complaints = [(one, material.config.task.complaint(label)) for one, label in split.labelled if label]
+        refused = [(one, complaint) for one, complaint in complaints if complaint]
+        if refused:
+            yield Finding(
+                "task",
+                ERROR,
+                f"{split.name}: {many(len(refused), 'label')} that the task of {material.config.name} cannot teach",
+                "give other labels, or set another task.kind",
+                len(refused),
+                first(f"{named(one)}: {complaint}" for one, complaint in refused),
+            )
+
+
 def characters_differ(material: Material) -> Iterator[Finding]:
     """Utterances with more or fewer syllables than Chinese characters."""
     for split in material.splits:
@@ -156,11 +175,6 @@ def readings(character: str) -> frozenset[str]:
 
     written = PINYIN_DICT.get(ord(character), "").split(",")
     return frozenset(read[0][:-1] for one in written if (read := reading(one)))
-
-
-def is_hanzi(character: str) -> bool:
-    """Whether it is a Chinese character."""
-    return "\u3400" <= character <= "\u9fff"
 
 
 def hanzi(text: str) -> int:

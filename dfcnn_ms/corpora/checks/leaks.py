@@ -19,12 +19,12 @@ from dfcnn_ms.corpora.findings import (
     Split,
     does,
     first,
-    many,
     named,
     part,
     shown,
 )
 from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.wording import many
 
 #: shorter sentences (words, names, a few digits) recur by themselves
 SENTENCE = 5

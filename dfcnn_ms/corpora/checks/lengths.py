@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
 
-from dfcnn_ms.audio.augment import Speed, TimeStretch
 from dfcnn_ms.audio.wave import SAMPLE_RATE
 from dfcnn_ms.config import Config
-from dfcnn_ms.corpora.findings import ERROR, WARNING, Finding, Label, Material, Split, first, many, named
+from dfcnn_ms.corpora.findings import ERROR, WARNING, Finding, Label, Material, Split, first, named
 from dfcnn_ms.corpora.manifest import Utterance
-from dfcnn_ms.models.table import after_blocks
+from dfcnn_ms.wording import many, plural
 
 #: nobody speaks faster for a whole utterance; newsreaders reach 6
 FASTEST = 10.0
@@ -21,15 +19,6 @@ FASTEST = 10.0
 SLOWEST_SECONDS = 4.0
 
 Labelled = tuple[Utterance, Label]
-
-
-def needed_steps(label: Sequence[str]) -> int:
-    """Output steps that CTC needs for a label: one a unit, and a blank between two that are the same.
-
-    >>> needed_steps(["ba1", "ba1", "qi1"])
-    4
-    """
-    return len(label) + sum(left == right for left, right in pairwise(label))
 
 
 def most_steps(config: Config, seconds: Sequence[float]) -> np.ndarray:
@@ -42,50 +31,45 @@ def most_steps(config: Config, seconds: Sequence[float]) -> np.ndarray:
 
 def fewest_steps(config: Config, seconds: Sequence[float]) -> np.ndarray:
     """The fewest output steps that augmentation can leave them: (N,) int."""
-    wave = math.prod(shortest(one) for one in config.augment.wave)
-    features = math.prod(shortest(one) for one in config.augment.features)
+    wave = math.prod(one.shortest for one in config.augment.wave)
+    features = math.prod(one.shortest for one in config.augment.features)
     samples = [max(1, math.floor(value * SAMPLE_RATE * wave)) for value in seconds]
     return _steps(config, [max(1, math.floor(config.features.num_frames(count) * features)) for count in samples])
 
 
-def shortest(augmentation: object) -> float:
-    """How many times shorter an augmentation may make an utterance."""
-    if isinstance(augmentation, Speed):
-        return min(1.0, 1 / max(augmentation.factors))
-    return min(1.0, augmentation.low) if isinstance(augmentation, TimeStretch) else 1.0
-
-
 def _steps(config: Config, frames: Sequence[int]) -> np.ndarray:
-    model = config.model
-    return np.asarray(after_blocks(np.asarray(frames, int), model.blocks, 0, model.pad_mode, model.padding))
+    return np.asarray(config.model.output_lengths(np.asarray(frames, int)))
 
 
 def infeasible(material: Material) -> Iterator[Finding]:
-    """Labels that CTC cannot align: the network has fewer output steps than they need."""
+    """Labels that cannot be aligned: the network has fewer output steps than they need."""
     if material.config is None:
         return
+    task, cure = material.config.task, material.config.model.cure_for_few_steps
     for split in material.splits:
         steps = most_steps(material.config, [one.seconds for one, _ in split.labelled])
         lost = [
-            (*pair, count) for pair, count in zip(split.labelled, steps, strict=True) if count < needed_steps(pair[1])
+            (one, label, count)
+            for (one, label), count in zip(split.labelled, steps, strict=True)
+            if count < task.needed_steps(label)
         ]
         if lost:
             yield Finding(
                 "ctc",
                 # Training leaves them out, unless they are the rule.
                 ERROR if split.role == "train" and len(lost) > len(split.labelled) / 2 else WARNING,
-                f"{split.name}: {many(len(lost), 'utterance')} with more {material.unit}s than the network of "
+                f"{split.name}: {many(len(lost), 'utterance')} with more {plural(material.unit)} than the network of "
                 f"{material.config.name} has output steps",
-                "CTC cannot align them: look for labels of other utterances and for wrong 'seconds'; if they are "
-                "right, let the network pool or stride less in time",
+                "they cannot be aligned: look for labels of other utterances and for wrong 'seconds'; if they are "
+                f"right, {cure}",
                 len(lost),
-                first(_needs(*one, material.unit) for one in lost),
+                first(_needs(*one, material.unit, task.needed_steps(one[1])) for one in lost),
             )
 
 
-def _needs(utterance: Utterance, label: Label, steps: int, unit: str) -> str:
+def _needs(utterance: Utterance, label: Label, steps: int, unit: str, needed: int) -> str:
     has = f"{utterance.seconds:g} s give {max(steps, 0)}"
-    return f"{named(utterance)}: {many(len(label), unit)} need {needed_steps(label)} steps, {has}"
+    return f"{named(utterance)}: {many(len(label), unit)} need {needed} steps, {has}"
 
 
 def infeasible_when_shortened(material: Material) -> Iterator[Finding]:
@@ -95,7 +79,7 @@ def infeasible_when_shortened(material: Material) -> Iterator[Finding]:
         return
     for split in material.of("train"):
         seconds = [one.seconds for one, _ in split.labelled]
-        needed = np.array([needed_steps(label) for _, label in split.labelled], int)
+        needed = np.array([config.task.needed_steps(label) for _, label in split.labelled], int)
         tight = (fewest_steps(config, seconds) < needed) & (most_steps(config, seconds) >= needed)
         if tight.any():
             yield Finding(
@@ -134,7 +118,7 @@ def implausible_rates(material: Material) -> Iterator[Finding]:
         slow = [pair for pair in pairs if len(pair[1]) * SLOWEST_SECONDS < pair[0].seconds]
         if fast:
             yield _implausible(
-                split, fast, f"more than {FASTEST:g} {material.unit}s a second", "label or 'seconds' is wrong"
+                split, fast, f"more than {FASTEST:g} {plural(material.unit)} a second", "label or 'seconds' is wrong"
             )
         if slow:
             yield _implausible(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dfcnn_ms.corpora.findings import NOTE, Finding, Material, first, many, refusal, shown
+from dfcnn_ms.corpora.findings import NOTE, Finding, Material, first, refusal, shown
+from dfcnn_ms.wording import many
 
 
 def unreadable_lines(material: Material) -> Iterator[Finding]:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from dfcnn_ms.corpora.counts import Count
-from dfcnn_ms.corpora.gather import MOST_DAMAGED, WORKERS, Gathering, Item, LeftOut, check_shares, gather, hold_out
-from dfcnn_ms.corpora.options import PUBLIC, READING, SOUND, held_out
-from dfcnn_ms.corpora.places import Resource, obtain
+from dfcnn_ms.corpora.gather import Item, LeftOut, check_shares, gather, hold_out
+from dfcnn_ms.corpora.obtain import Resource
+from dfcnn_ms.corpora.options import READING, held_out, with_options
+from dfcnn_ms.corpora.public import OPTIONS as COMMON
+from dfcnn_ms.corpora.public import Public
 
 DEV = TEST = 0.02
-OPTIONS = PUBLIC | SOUND | READING | held_out(DEV, TEST)
+OPTIONS = COMMON | READING | held_out(DEV, TEST)
 
 
 def recipe(
@@ -31,33 +33,18 @@ def recipe(
         person: who must not be in two splits, of an utterance.
     """
 
-    def prepare(
-        root: Path,
-        out: Path,
-        *,
-        download: bool = False,
-        mirror: str = "",
-        sandhi: str = "yi_bu",
-        dev: float = DEV,
-        test: float = TEST,
-        damaged: int = MOST_DAMAGED,
-        workers: int = WORKERS,
-    ) -> dict[str, Path]:
+    @with_options(Public)
+    def prepare(public: Public, *, sandhi: str = "yi_bu", dev: float = DEV, test: float = TEST) -> dict[str, Path]:
         """Writes the manifests of the corpus; its characters are read.
 
         Args:
-            root: the folder of the corpus, or the one around it.
-            out: folder for the manifests.
-            download: fetch the archive if it is not there.
-            mirror: address to try first.
+            public: where it is.
             sandhi: tone sandhi to write.
             dev, test: shares of the speakers held out; 0 for none.
-            damaged: more damaged files than this are an error.
-            workers: threads that look at sound files.
         """
-        plan = Gathering(out, official, sandhi, damaged, workers)
+        plan = public.plan(official, sandhi)
         check_shares(dev, test)
-        home = obtain(root, resource, is_there, download=download, mirror=mirror)
+        home = public.obtain(resource, is_there)
         return gather(hold_out(items(home), dev, test, person), plan)
 
     return prepare

@@ -1,4 +1,4 @@
-"""Arithmetic on eight numbers at once, for :mod:`dfcnn_ms.audio.spectrum`.
+"""Arithmetic on eight numbers at once, for :mod:`dfcnn_ms.audio.fft.spectrum`.
 
 A processor adds eight float32 with one instruction. `Vector` and `Point` exist while machine code is made: adding two
 of them writes the instruction that adds. Python's loops and branches are gone from what is written.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from dfcnn_ms.corpora.gather import (
@@ -22,7 +22,8 @@ from dfcnn_ms.corpora.gather import (
 )
 from dfcnn_ms.corpora.options import LABELS, READING, SOUND, Option, held_out
 from dfcnn_ms.errors import ConfigError, DataError, suggestion
-from dfcnn_ms.text.pinyin import has_hanzi, parse
+from dfcnn_ms.text.characters import has_hanzi
+from dfcnn_ms.text.pinyin import parse
 
 DEV = TEST = 0.05
 OPTIONS = (
@@ -39,9 +40,10 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Own:
-    """How a recipe goes about your own data.
+    """What every recipe for your own data is told.
 
     Attributes:
+        root: the folder, or the file, that says what there is.
         out: folder for the manifests.
         labels: `pinyin` brings pinyin into its one form and reads characters where there is none, `characters` makes
             each character a label, `as_written` splits what is written at blanks (words).
@@ -52,7 +54,9 @@ class Own:
         workers: threads that look at sound files.
     """
 
+    root: Path
     out: Path
+    _: KW_ONLY
     labels: str = "pinyin"
     audio: Path | None = None
     sandhi: str = "yi_bu"
@@ -108,26 +112,6 @@ class Own:
             return replace(item, pinyin=tuple(parse(pinyin, where=item.where)) if pinyin else None, text=text)
         except DataError as error:
             return LeftOut(item.id, "pinyin that is none", str(error))
-
-
-def recipe(prepare: Callable[[Path, Own], dict[str, Path]]) -> Callable[..., dict[str, Path]]:
-    """A recipe for your own data as the others are: a function of the folders and of its options."""
-
-    def with_options(
-        root: Path,
-        out: Path,
-        *,
-        labels: str = "pinyin",
-        audio: Path | None = None,
-        sandhi: str = "yi_bu",
-        dev: float = DEV,
-        test: float = TEST,
-        damaged: int = MOST_DAMAGED,
-        workers: int = WORKERS,
-    ) -> dict[str, Path]:
-        return prepare(root, Own(out, labels, audio, sandhi, dev, test, damaged, workers))
-
-    return with_options
 
 
 def sources(root: Path, suffixes: tuple[str, ...], what: str) -> list[tuple[Path, str]]:

@@ -1,4 +1,4 @@
-"""The instructions of :mod:`dfcnn_ms.audio.spectrum`: what its compiled code does to all lanes at once.
+"""The instructions of :mod:`dfcnn_ms.audio.fft.spectrum`: what its compiled code does to all lanes at once.
 
 A function under `_instruction` runs when numba compiles a call of it, and writes the code for that place. What it is
 given there are no numbers but their names in the code: arrays as `Memory`, and integers that nobody knows yet.
@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 from numba import types
 from numba.extending import intrinsic
 
-from dfcnn_ms.audio.lanes import LANES, Memory, places, transform, transposed
+from dfcnn_ms.audio.fft.simd import LANES, Memory, places, transform, transposed
 
-#: butterflies that are written out
+#: how many spectra a butterfly makes one of
 RADICES = (10, 8, 5, 4, 3, 2)
 
 
-class Way(NamedTuple):
-    """From where to where a butterfly leads.
+class Addresses(NamedTuple):
+    """Where a butterfly reads, and where it writes.
 
     Attributes:
-        start: place of the first of what it is given.
+        start: place of the first number that it reads.
         step: from each to the next.
         turn: the first of its angles.
         to: place of the first point that it makes.
@@ -55,11 +55,11 @@ def _instruction(write: Callable[..., None]) -> Any:
 
 
 def _seen(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """An argument as the writer of code sees it: arrays as `Memory`, a `Way` of integers that are not known yet."""
+    """An argument as the writer of code sees it: arrays as `Memory`, `Addresses` of integers that nobody knows yet."""
     if isinstance(kind, types.Array):
         return Memory(context, builder, kind, value)
     if isinstance(kind, types.BaseTuple):
-        return Way(*(builder.extract_value(value, i) for i in range(len(kind))))
+        return Addresses(*(builder.extract_value(value, i) for i in range(len(kind))))
     return value
 
 
@@ -67,10 +67,10 @@ def _first(radix: int) -> Any:
     """From samples to the first half of their spectrum."""
 
     @_instruction
-    def butterfly(builder: Any, samples: Memory, new: Memory, way: Way) -> None:
-        points = transform([samples.real(at) for at in places(builder, way.start, way.step, radix)])
+    def butterfly(builder: Any, samples: Memory, new: Memory, where: Addresses) -> None:
+        points = transform([samples.real(at) for at in places(builder, where.start, where.step, radix)])
         half = points[: radix // 2 + 1]
-        for at, point in zip(places(builder, way.to, way.stride, len(half)), half, strict=True):
+        for at, point in zip(places(builder, where.to, where.stride, len(half)), half, strict=True):
             new.put_point(at, point)
 
     return butterfly
@@ -80,28 +80,22 @@ def _next(radix: int) -> Any:
     """From points to as many; those that belong into the second half of the new spectrum become their mirrors."""
 
     @_instruction
-    def butterfly(builder: Any, old: Memory, angles: Memory, new: Memory, way: Way) -> None:
-        first, *others = [old.point(at) for at in places(builder, way.start, way.step, radix)]
-        turns = places(builder, way.turn, way.turn.type(1), radix - 1)
+    def butterfly(builder: Any, old: Memory, angles: Memory, new: Memory, where: Addresses) -> None:
+        first, *others = [old.point(at) for at in places(builder, where.start, where.step, radix)]
+        turns = places(builder, where.turn, where.turn.type(1), radix - 1)
         points = transform([first, *(point * angles.angle(at) for point, at in zip(others, turns, strict=True))])
         half = (radix + 1) // 2
-        for at, point in zip(places(builder, way.to, way.stride, half), points[:half], strict=True):
+        for at, point in zip(places(builder, where.to, where.stride, half), points[:half], strict=True):
             new.put_point(at, point)
         mirrors = [point.conjugate() for point in reversed(points[half:])]
-        for at, point in zip(places(builder, way.mirror, way.stride, radix - half), mirrors, strict=True):
+        for at, point in zip(places(builder, where.mirror, where.stride, radix - half), mirrors, strict=True):
             new.put_point(at, point)
 
     return butterfly
 
 
-first_10, first_8, first_5, first_4, first_3, first_2, first_1 = map(_first, (*RADICES, 1))
+first_10, first_8, first_5, first_4, first_3, first_2 = map(_first, RADICES)
 next_10, next_8, next_5, next_4, next_3, next_2 = map(_next, RADICES)
-
-
-@_instruction
-def add_turned(builder: Any, target: Memory, to: Any, points: Memory, at: Any, angles: Memory, turn: Any) -> None:
-    """Adds a point, turned by an angle, to another."""
-    target.put_point(to, target.point(to) + points.point(at) * angles.angle(turn))
 
 
 @_instruction

@@ -28,7 +28,7 @@ _REST = 1e-6
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioStats:
     """What was measured in the audio of one utterance.
 
     Attributes:
@@ -59,18 +59,18 @@ class Sound:
     content: str = ""
 
 
-def listen(utterances: Sequence[Utterance], jobs: int) -> list[Sound]:
+def listen(utterances: Sequence[Utterance], jobs: int) -> list[AudioStats]:
     """Measures the audio of every utterance, ``jobs`` at a time; reading and decoding need no interpreter."""
     with ThreadPoolExecutor(jobs) as pool:
         heard = pool.map(measure, utterances)
         return list(tqdm(heard, total=len(utterances), desc="listening", unit="utt", disable=None, leave=False))
 
 
-def measure(utterance: Utterance) -> Sound:
+def measure(utterance: Utterance) -> AudioStats:
     """Measures the audio of one utterance."""
     path = utterance.path
     if not path.is_file():
-        return Sound(problem="is a directory" if path.is_dir() else "no such file", missing=True)
+        return AudioStats(problem="is a directory" if path.is_dir() else "no such file", missing=True)
     try:
         header = soundfile.info(path)
         rate, channels, file_seconds = header.samplerate, header.channels, header.frames / header.samplerate
@@ -79,8 +79,8 @@ def measure(utterance: Utterance) -> Sound:
     try:
         wave = read_wave(path, sample_rate=rate, start=utterance.start, seconds=utterance.seconds)
     except DataError as error:
-        return Sound(problem=str(error).removeprefix(f"{path}: "))
-    return Sound(
+        return AudioStats(problem=str(error).removeprefix(f"{path}: "))
+    return AudioStats(
         rate=rate,
         channels=channels,
         seconds=len(wave) / rate,

@@ -1,0 +1,170 @@
+"""DFCNN: a deep fully convolutional network that reads a spectrogram and emits raw logits per output step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+
+from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.models.dropout import Dropout
+from dfcnn_ms.models.table import REFERENCE, Block, after_blocks, check_padding, convolved
+
+
+def silence_after(x: Tensor, lengths: Tensor) -> Tensor:
+    """Zeroes every frame of (B, C, T, F) at and after each utterance's end, as if nothing had been padded."""
+    inside = ops.arange(x.shape[2]).reshape(1, 1, -1, 1) < lengths.reshape(-1, 1, 1, 1)
+    return x * inside.astype(x.dtype)
+
+
+class ConvNormRelu(nn.Cell):
+    """Convolution, batch norm, ReLU, of an input that is silent where the sentence has ended.
+
+    Inputs:
+        - **x** (Tensor) - (B, C, T, F).
+        - **lengths** (Tensor or None) - (B,) frames of each utterance *before* this layer; None: all frames count.
+
+    Outputs:
+        Tensor (B, C', T', F'), and the lengths after this layer. What lies after an utterance's end is undefined.
+    """
+
+    def __init__(
+        self, inputs: int, channels: int, kernel: int, stride: tuple[int, int], pad_mode: str, padding: int
+    ) -> None:
+        super().__init__()
+        self.arithmetic = (kernel, stride[0], pad_mode, padding)
+        self.conv = nn.Conv2d(inputs, channels, kernel, stride=stride, pad_mode=pad_mode, padding=padding)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def construct(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        if lengths is not None:
+            x = silence_after(x, lengths)
+            lengths = convolved(lengths, *self.arithmetic)
+        return ops.relu(self.norm(self.conv(x))), lengths  # (B, C, T, F) -> (B, C', T', F')
+
+
+class ConvBlock(nn.Cell):
+    """One row of the table: its convolutions, its pooling, its dropout."""
+
+    def __init__(self, inputs: int, block: Block, pad_mode: str, padding: int, dropout: float) -> None:
+        super().__init__()
+        self.convs = nn.CellList(
+            [
+                ConvNormRelu(
+                    inputs if index == 0 else block.channels,
+                    block.channels,
+                    block.kernel,
+                    block.stride if index == 0 else (1, 1),
+                    pad_mode,
+                    padding,
+                )
+                for index in range(block.convs)
+            ]
+        )
+        self.time_pool = block.pool[0]
+        self.pool = nn.MaxPool2d(block.pool, stride=block.pool) if block.pool != (1, 1) else nn.Identity()
+        self.dropout = Dropout(dropout) if dropout else nn.Identity()
+
+    def construct(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        for conv in self.convs:
+            x, lengths = conv(x, lengths)
+        x = self.dropout(self.pool(x))  # (B, C, T, F) -> (B, C, T // pool, F // pool)
+        return x, lengths if lengths is None else lengths // self.time_pool
+
+
+class Dfcnn(nn.Cell):
+    """The network of the mission: convolution blocks, batch norm, dense layers per output step, raw logits.
+
+    The dense layers over channels x frequency are written as convolutions, which is the same
+    arithmetic and exports with any batch and length.
+
+    Args:
+        num_units: V, the output units with the blank.
+        num_bins: F, the feature bins of the input.
+        blocks: the table of blocks; the default is the reference geometry.
+        hidden: widths of the dense layers before the output layer.
+        dropout: probability between the dense layers.
+        block_dropout: probability after each block.
+        pad_mode: ``pad``, ``same`` or ``valid``, for every convolution.
+        padding: frames and bins added on each side; only with ``pad``.
+
+    Inputs:
+        - **features** (Tensor) - (B, 1, T, F) float32.
+        - **lengths** (Tensor or None) - (B,) int32, the frames of each utterance. With them, an utterance's logits
+          depend on nothing but itself in eval mode; None: every row is T frames long.
+
+    Outputs:
+        Tensor (B, U, V), **raw logits**: the loss applies the softmax, this network never does.
+
+    Examples:
+        >>> network = Dfcnn(num_units=1428, num_bins=200)
+        >>> network.output_lengths(1600)
+        200
+    """
+
+    def __init__(
+        self,
+        num_units: int,
+        num_bins: int,
+        *,
+        blocks: Sequence[Block] = REFERENCE,
+        hidden: Sequence[int] = (4096, 4096),
+        dropout: float = 0.2,
+        block_dropout: float = 0.0,
+        pad_mode: str = "pad",
+        padding: int = 1,
+    ) -> None:
+        super().__init__()
+        check_padding(pad_mode, padding, blocks)
+        self.table = (tuple(blocks), pad_mode, padding)
+        bins = self.output_bins(num_bins)
+        if bins < 1:
+            raise ConfigError(
+                f"model.blocks: {num_bins} feature bins shrink to {bins}; pool less over frequency or use more bins"
+            )
+        widths = [1, *(block.channels for block in blocks)]
+        self.blocks = nn.CellList(
+            [
+                ConvBlock(width, block, pad_mode, padding, block_dropout)
+                for width, block in zip(widths[:-1], blocks, strict=True)
+            ]
+        )
+        self.norm = nn.BatchNorm2d(widths[-1])
+        self.head = _dense_layers(widths[-1], bins, hidden, num_units, dropout)
+
+    def output_lengths(self, lengths: Any) -> Any:
+        """Output steps U for T frames: ints, NumPy arrays and tensors alike; below 1 means too short for one step."""
+        blocks, pad_mode, padding = self.table
+        return after_blocks(lengths, blocks, 0, pad_mode, padding)
+
+    def output_bins(self, num_bins: int) -> int:
+        """Frequency bins left for the dense layers."""
+        blocks, pad_mode, padding = self.table
+        return int(after_blocks(num_bins, blocks, 1, pad_mode, padding))
+
+    def construct(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x = features
+        for block in self.blocks:
+            x, lengths = block(x, lengths)
+        x = self.head(self.norm(x))  # (B, C, U, F') -> (B, V, U, 1)
+        return x.squeeze(3).swapaxes(1, 2)  # (B, V, U, 1) -> (B, U, V)
+
+
+def _dense_layers(channels: int, bins: int, hidden: Sequence[int], num_units: int, dropout: float) -> nn.Cell:
+    """Dense layers per output step as convolutions: the first spans all bins, the others are 1x1."""
+    layers: list[nn.Cell] = []
+    window = (1, bins)
+    for width in hidden:
+        layers += [nn.Conv2d(channels, width, window, pad_mode="valid", has_bias=True), nn.ReLU()]
+        if dropout:
+            layers.append(Dropout(dropout))
+        channels, window = width, (1, 1)
+    layers.append(nn.Conv2d(channels, num_units, window, pad_mode="valid", has_bias=True))
+    return nn.SequentialCell(layers)
+
+
+def count_parameters(network: nn.Cell) -> int:
+    """Trainable numbers in ``network``."""
+    return sum(int(ms.ops.size(parameter)) for parameter in network.trainable_params())

@@ -1,0 +1,42 @@
+"""What a Chinese character is, for the whole package.
+
+All of Unicode's unified ideographs, with their extensions up to J; the compatibility ideographs, which are the same
+characters once more for the sake of old encodings; and the zero of 二〇二四. No punctuation, kana, strokes or radicals.
+"""
+
+from __future__ import annotations
+
+import re
+
+_HANZI = re.compile(
+    "["
+    "\u3007"  # the zero, which Unicode counts among the symbols
+    "\u3400-\u4dbf"  # extension A
+    "\u4e00-\u9fff"  # unified ideographs
+    "\uf900-\ufaff"  # compatibility ideographs
+    "\U00020000-\U0003347f"  # extensions B to J and the other compatibility ideographs; nothing else stands there
+    "]+"
+)
+
+
+def is_hanzi(text: str) -> bool:
+    """Whether a text is one Chinese character or more, and nothing else.
+
+    >>> [is_hanzi(text) for text in ("一", "二〇二四", "𠮷", "你好!", "ni3", "々", "")]
+    [True, True, True, False, False, False, False]
+    """
+    return _HANZI.fullmatch(text) is not None
+
+
+def has_hanzi(text: str) -> bool:
+    """Whether a text has Chinese characters in it, and so is not pinyin."""
+    return _HANZI.search(text) is not None
+
+
+def hanzi_runs(text: str) -> list[str]:
+    """The Chinese characters of a text, parted where something else stands between them.
+
+    >>> hanzi_runs("你好, 3 号!")
+    ['你好', '号']
+    """
+    return _HANZI.findall(text)
