@@ -59,19 +59,9 @@ def spoken(split: str, count: int, task: str) -> list[Known]:
         if index == count:
             break
         job = synth.Job(task, split, index, 0, sentence, "")
-        edges = edges_of(job)
+        edges = np.array(synth.edges(job))
         found.append(Known(synth.speak(job) / np.float32(32768), sentence.pinyin, edges[:-1], edges[1:]))
     return found
-
-
-def edges_of(job: synth.Job) -> np.ndarray:
-    """Seconds at which the syllables begin, and where the last one ends (L+1,)."""
-    manner, espeak = synth.Manner.draw(job.rng()), synth.Espeak()
-    rate = manner.rate / (synth.FAST_PACE if job.voice in synth.FAST_VOICES else 1.0)
-    samples, starts = espeak.say_words(
-        " ".join(job.sentence.pinyin), job.voice, max(80, round(rate)), manner.pitch, manner.pitch_range
-    )
-    return np.array([*starts, len(samples)]) / espeak.sample_rate + manner.silence[0]
 
 
 def with_pauses(known: Known, rng: np.random.Generator) -> Known:
@@ -98,21 +88,20 @@ def with_noise(known: Known, rng: np.random.Generator, snr_db: float = 5.0) -> K
 def place(recognizer: Recognizer, utterances: list[Known]) -> list[Placed]:
     """Aligns every utterance."""
     found: dict[int, Placed] = {}
-    kind = recognizer.frontend.features
     for batch in by_length([len(one.wave) / 16_000 for one in utterances]):
         features = [recognizer.frontend(utterances[index].wave) for index in batch]
         outputs = recognizer.outputs(features)
         for row, index in enumerate(batch):
             ids = recognizer.vocabulary.encode(utterances[index].pinyin)
-            alignment = align_ctc(outputs.log_probs[row, : outputs.steps[row]], ids)
-            sound = Sound(features[row], kind.hop_ms / 1000, kind.window_ms / 1000, outputs.seconds_per_step)
-            found[index] = Placed(utterances[index], alignment, sound)
+            alignment = recognizer.aligned(outputs, row, ids)
+            found[index] = Placed(utterances[index], alignment, recognizer.sound(features[row]))
     return [found[index] for index in range(len(utterances))]
 
 
 def path_alone(one: Placed) -> Times:
     """From the first step of a unit to its last."""
-    return np.array(one.alignment.first) * one.sound.step, (np.array(one.alignment.last) + 1) * one.sound.step
+    begins = one.sound.step_begins
+    return begins(np.array(one.alignment.first)), begins(np.array(one.alignment.last) + 1)
 
 
 def middles_of_blanks(one: Placed) -> Times:
@@ -120,7 +109,8 @@ def middles_of_blanks(one: Placed) -> Times:
     first, last = (np.array(steps) for steps in (one.alignment.first, one.alignment.last))
     inner = (last[:-1] + 1 + first[1:]) / 2
     reach = np.mean(np.diff((first + last + 1) / 2)) / 2 if len(first) > 1 else 3.0
-    edges = np.concatenate([[first[0] + 0.5 - reach], inner, [last[-1] + 0.5 + reach]]) * one.sound.step
+    edges = np.concatenate([[first[0] + 0.5 - reach], inner, [last[-1] + 0.5 + reach]])
+    edges = one.sound.step_begins(edges)
     return edges[:-1], edges[1:]
 
 
@@ -160,7 +150,7 @@ def row(name: str, starts: np.ndarray, ends: np.ndarray, step: float) -> str:
 
 
 def report(title: str, placed: list[Placed]) -> None:
-    step = placed[0].sound.step
+    step = placed[0].sound.step_seconds
     print(f"\n{title}: {sum(len(one.known.pinyin) for one in placed)} syllables, one output step {1000 * step:.0f} ms")
     print(f"{'error in ms':<40}{'start':>7}{'end':>7}{'mean':>8}{'p90':>7}{'< step':>11}")
     for name, way in WAYS.items():
@@ -176,7 +166,7 @@ def detection(recognizer: Recognizer, utterances: list[Known], rng: np.random.Ge
         for row, index in enumerate(batch):
             said, place = utterances[index].pinyin, int(rng.integers(len(utterances[index].pinyin)))
             other = str(rng.choice([unit for unit in recognizer.vocabulary.units if unit != said[place]]))
-            log_probs = outputs.log_probs[row, : outputs.steps[row]]
+            log_probs = outputs.of(row)
             ids = recognizer.vocabulary.encode(said)
             right += [one.goodness for one in pronunciation(log_probs, ids)]
             exchanged = [*ids[:place], *recognizer.vocabulary.encode([other]), *ids[place + 1 :]]
@@ -200,13 +190,15 @@ def picture(placed: list[Placed], path: Path) -> None:
         axis.hist(
             1000 * np.concatenate(errors(way, placed)), bins=np.arange(-200, 201, 10), histtype="step", label=name
         )
-    axis.axvspan(-1000 * placed[0].sound.step, 1000 * placed[0].sound.step, color="0.93", label="one output step")
+    axis.axvspan(
+        -1000 * placed[0].sound.step_seconds, 1000 * placed[0].sound.step_seconds, color="0.93", label="one output step"
+    )
     axis.set_xlabel("boundary error (ms), positive is too late")
     axis.set_ylabel("boundaries")
     axis.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)
     one = placed[0]
-    hop_ms = 1000 * one.sound.hop
+    hop_ms = 1000 * one.sound.hop_seconds
     seconds = moved_to_changes(one)[0].tolist()
     sample = Picture("aligned", one.sound.features, hop_ms, one.known.wave, one.known.pinyin, seconds)
     sample_path = path.with_name(f"{path.stem}_example{path.suffix}")

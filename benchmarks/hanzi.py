@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from dfcnn_ms.decoding.hanzi import HanziModel
-from dfcnn_ms.decoding.lattice import Lattice
-from dfcnn_ms.decoding.lexicon import BASES, FOREIGN, GIVEN, LAST, SURNAME
-from dfcnn_ms.decoding.tables import Language
+from dfcnn_ms.decoding.hanzi.arrays import Language
+from dfcnn_ms.decoding.hanzi.lattice import Lattice
+from dfcnn_ms.decoding.hanzi.lexicon import BASES, FOREIGN, GIVEN, LAST, SURNAME
 from dfcnn_ms.metrics import Edits, edits
 from dfcnn_ms.text.pinyin import split
 

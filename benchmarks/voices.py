@@ -94,7 +94,7 @@ def pitch(wave: np.ndarray, lowest_hz: float = 55, highest_hz: float = 500, wind
 
 
 def typical_rise(espeak: Espeak, name: str, tone: int, f0: float) -> float:
-    """The median rise of several syllables in one tone; looked for near f0, lest it jump by octaves."""
+    """The median rise of several syllables in one tone; looked for near f0: farther off are octaves."""
     waves = [speech(espeak, f"{syllable}{tone}", name, WIDE) for syllable in TONAL]
     return float(np.median([rise(pitch(wave, f0 / 1.6, f0 * 1.6)) for wave in waves]))
 

@@ -12,6 +12,7 @@ EXAMPLE = "python -m dfcnn_ms.average --run summary/mandarin --best 5 --out dfcn
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, averages, and says of what."""
+    argv = cli.with_plugins(argv)
     arguments = cli.parser("average", "Average the weights of several checkpoints.", EXAMPLE)
     arguments.add_argument("ckpts", nargs="*", type=Path, metavar="CKPT", help="the checkpoints")
     arguments.add_argument("--run", type=Path, help="instead: the best ones that this run has kept (train.keep_best)")
@@ -22,10 +23,10 @@ def main(argv: list[str] | None = None) -> None:
     if bool(options.ckpts) == bool(options.run):
         raise ConfigError("average: give either checkpoints or --run")
 
-    from dfcnn_ms.training import checkpoint
+    from dfcnn_ms.training import averaging
 
-    paths = options.ckpts or checkpoint.best_of(options.run, options.best)
-    checkpoint.save_mean(options.out, paths)
+    paths = options.ckpts or averaging.best_of(options.run, options.best)
+    averaging.save_mean(options.out, paths)
     print(f"mean of {', '.join(path.name for path in paths)}: {options.out}")
 
 

@@ -12,8 +12,6 @@ import numpy as np
 
 from dfcnn_ms import cli
 from dfcnn_ms.corpora.manifest import Utterance
-from dfcnn_ms.decoding import decode_greedy
-from dfcnn_ms.decoding.align import align_ctc
 from dfcnn_ms.decoding.confidence import (
     Peaks,
     Reliability,
@@ -23,11 +21,14 @@ from dfcnn_ms.decoding.confidence import (
     reliability,
     sentence_confidence,
 )
+from dfcnn_ms.decoding.options import add_flags, decoders, search_of
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.listening import each_output, read_set, remembered
+from dfcnn_ms.evaluation.test_set import each_output, read_set, remembered
 from dfcnn_ms.metrics import align
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting.reliability import Panel, draw
+from dfcnn_ms.runtime.loaders import loader_of
+from dfcnn_ms.wording import many, plural
 
 EXAMPLE = "python -m dfcnn_ms.calibrate --ckpt dfcnn.ckpt --picture reliability.png"
 
@@ -68,12 +69,12 @@ class Listened:
         """Confidence against truth of whole utterances."""
         return reliability([sentence_confidence(one.confidences(temperature)) for one in self.utterances], self.whole)
 
-    def figures(self, temperature: float) -> dict[str, float]:
+    def figures(self, temperature: float, unit: str = "syllable") -> dict[str, float]:
         """How good the confidences are at a temperature; the lower each figure, the better."""
         return {
-            "calibration error, syllables": self.syllables(temperature).expected_calibration_error,
+            f"calibration error, {plural(unit)}": self.syllables(temperature).expected_calibration_error,
             "calibration error, sentences": self.sentences(temperature).expected_calibration_error,
-            "surprise, nats a syllable": negative_log_likelihood(
+            f"surprise, nats a {unit}": negative_log_likelihood(
                 self.peaks.confidences(temperature), self.peaks.correct
             ),
         }
@@ -81,18 +82,22 @@ class Listened:
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, fits the temperature, prints before and after, and stores it in the checkpoint."""
+    argv = cli.with_plugins(argv)
     arguments = cli.parser("calibrate", "Make confidences hold: fit a temperature and store it.", EXAMPLE)
     arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt; it is changed")
     arguments.add_argument("--manifest", type=Path, help="default: the dev set that the checkpoint remembers")
     arguments.add_argument("--test", type=Path, help="default: the test set that it remembers; nothing is fitted on it")
     arguments.add_argument("--picture", type=Path, help="draw the reliability diagram here, such as reliability.png")
     cli.add_device_target(arguments)
+    add_flags(arguments, characters=False)
     options = arguments.parse_args(argv)
     cli.check_output("--picture", options.picture, PICTURES)
-
-    from dfcnn_ms.training import checkpoint
+    choice = search_of(options)
+    choice.check_heard()
 
     recognizer = Recognizer.load(options.ckpt, options.device_target)
+    stored = recognizer.meta.decoding if recognizer.meta else {}
+    recognizer.decoder = decoders(choice, recognizer.vocabulary, stored, recognizer.task.outputs).decoder
     manifest = options.manifest or remembered(recognizer, options.ckpt, "dev")
     test = options.test or test_set(recognizer, options.ckpt)
     sets = [read_set(recognizer, path) for path in (manifest, test) if path]  # what is wrong is found before the work
@@ -101,15 +106,15 @@ def main(argv: list[str] | None = None) -> None:
     )
     if not len(dev.peaks.ids):
         raise DataError(
-            f"{manifest}: the network hears no syllable in it; is it the wrong set, or the network too young?"
+            f"{manifest}: the network hears no {recognizer.unit} in it; is it the wrong set, or the network too young?"
         )
 
     temperature = fit_temperature(dev.peaks)
-    print(table([dev, *others], temperature))
+    print(table([dev, *others], temperature, recognizer.unit))
     if options.picture:
-        picture([dev, *others], temperature).savefig(options.picture, dpi=110)
+        picture([dev, *others], temperature, recognizer.unit).savefig(options.picture, dpi=110)
         print(f"picture: {options.picture}")
-    checkpoint.update_decoding(options.ckpt, {"temperature": temperature})
+    loader_of(options.ckpt).update_decoding(options.ckpt, {"temperature": temperature})
     print(f"temperature {temperature:.3f} stored in {options.ckpt}")
 
 
@@ -137,29 +142,33 @@ def test_set(recognizer: Recognizer, ckpt: Path) -> Path | None:
 
 def peaks_of(recognizer: Recognizer, log_probs: np.ndarray, said: Sequence[str]) -> Peaks:
     """What is recognised in one utterance (U, V), and which of it was said."""
-    ids = decode_greedy(log_probs).ids
+    ids = recognizer.decoder(log_probs[None], [len(log_probs)])[0][0].ids
     pairs = align(said, recognizer.vocabulary.decode(ids))
     correct = [reference == written for reference, written in pairs if written is not None]
-    rows = log_probs[list(align_ctc(log_probs, ids).peaks)]  # (L, V)
+    rows = log_probs[list(recognizer.task.align(log_probs, ids).peaks)]  # (L, V)
     return Peaks(rows, np.array(ids, np.int64), np.array(correct, bool))
 
 
-def table(listened: Sequence[Listened], temperature: float) -> str:
+def table(listened: Sequence[Listened], temperature: float, unit: str = "syllable") -> str:
     """Calibration before and after, for people."""
     lines = [f"{'':36}{'before':>8}{'after':>8}"]
     for one in listened:
-        lines.append(f"{one.name:<5} {len(one.peaks.ids)} syllables, {one.wrong} of them wrong")
-        after = one.figures(temperature)
-        lines += [f"      {name:<30}{before:>8.4f}{after[name]:>8.4f}" for name, before in one.figures(1.0).items()]
+        lines.append(f"{one.name:<5} {many(len(one.peaks.ids), unit)}, {one.wrong} of them wrong")
+        after = one.figures(temperature, unit)
+        lines += [
+            f"      {name:<30}{before:>8.4f}{after[name]:>8.4f}" for name, before in one.figures(1.0, unit).items()
+        ]
     if listened[0].wrong < FEW_ERRORS:
-        lines.append(f"fewer than {FEW_ERRORS} wrong syllables to fit on: another dev set may give another temperature")
+        lines.append(
+            f"fewer than {FEW_ERRORS} wrong {plural(unit)} to fit on: another dev set may give another temperature"
+        )
     return "\n".join(lines)
 
 
-def picture(listened: Sequence[Listened], temperature: float) -> Any:
+def picture(listened: Sequence[Listened], temperature: float, unit: str = "syllable") -> Any:
     """The reliability diagram of each set."""
     panels = [
-        Panel(f"{one.name}: {len(one.peaks.ids)} syllables", one.syllables(1.0), one.syllables(temperature))
+        Panel(f"{one.name}: {many(len(one.peaks.ids), unit)}", one.syllables(1.0), one.syllables(temperature))
         for one in listened
     ]
     return draw(panels)

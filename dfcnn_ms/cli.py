@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from dfcnn_ms import plugins
 from dfcnn_ms.errors import ConfigError, DfcnnError, Interrupted
 
 USER_ERROR = 2
@@ -29,13 +30,21 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(module: str, description: str, example: str) -> argparse.ArgumentParser:
     """Returns a parser for ``python -m dfcnn_ms.<module>`` whose help ends with one example."""
-    return _Parser(
+    arguments = _Parser(
         prog=f"python -m dfcnn_ms.{module}",
         description=description,
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    # Only for the help: `with_plugins` has taken it away before arguments are parsed.
+    arguments.add_argument(plugins.FLAG, metavar="FILE", help="Python file that adds networks, tasks, decoders, ...")
+    return arguments
+
+
+def with_plugins(argv: list[str] | None) -> list[str]:
+    """The arguments of a command without ``--plugin FILE``, after those files were loaded; first thing it does."""
+    return plugins.load(sys.argv[1:] if argv is None else argv)
 
 
 def add_device_target(arguments: argparse.ArgumentParser) -> None:

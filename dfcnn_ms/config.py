@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import pydantic
 import yaml
@@ -18,8 +18,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from dfcnn_ms.audio.augment import FEATURE_AUGMENTATIONS, WAVE_AUGMENTATIONS
 from dfcnn_ms.audio.features import FEATURES, LogMel
 from dfcnn_ms.errors import ConfigError, suggestion
-from dfcnn_ms.models.table import REFERENCE, Block, check_padding
-from dfcnn_ms.training.schedules import SCHEDULES, Cosine
+from dfcnn_ms.models import NETWORKS, Dfcnn
+from dfcnn_ms.schedules import SCHEDULES, Cosine
+from dfcnn_ms.tasks import TASKS, Ctc
 
 DEFAULT_CONFIG = "digits"
 
@@ -37,31 +38,47 @@ _WANTED = {
 }
 
 
-def component(registry: Mapping[str, type]) -> Any:
-    """The pydantic type of a section ``{kind: ..., options}`` that becomes one of ``registry``'s values."""
-    kinds = {cls: kind for kind, cls in registry.items()}
+class Nested(ValueError):  # noqa: N818 (it carries one)
+    """What pydantic says of a component, inside what it says of the page."""
+
+    def __init__(self, error: pydantic.ValidationError, kind: type) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.kind = kind
+
+
+def component(registry: Mapping[str, type], default: str | None = None) -> Any:
+    """The pydantic type of a section ``{kind: ..., options}`` that becomes one of ``registry``'s values.
+
+    Args:
+        registry: kind -> frozen dataclass; looked at whenever a page is read, so that plugins may add to it.
+        default: the kind of a section that names none.
+    """
 
     def from_section(section: Any) -> Any:
         # pydantic adds the place in the page to a ValueError, and to nothing else.
-        if type(section) in kinds:
+        if type(section) in registry.values():
             return section
-        if not isinstance(section, Mapping) or "kind" not in section:
+        if not isinstance(section, Mapping) or ("kind" not in section and default is None):
             raise ValueError(f"got {section!r}, wanted a section with a kind, one of: {', '.join(registry)}")
         options = {key: value for key, value in section.items() if key != "kind"}
-        kind = section["kind"]
+        kind = section.get("kind", default)
         if kind not in registry:
-            raise ValueError(f"unknown kind {kind!r}; {suggestion(str(kind), registry)}")
+            raise ValueError(f"unknown kind {kind!r}; {suggestion(str(kind), registry)}, or --plugin FILE adds kinds")
         fields = {field.name for field in dataclasses.fields(registry[kind]) if field.init}
         for key in options:
             if key not in fields:
-                raise ValueError(f"unknown key {key!r} for kind {kind!r}; {suggestion(key, fields)}")
+                raise ValueError(f"unknown key {key!r} for kind {kind!r}; {suggestion(str(key), fields)}")
         try:
             return pydantic.TypeAdapter(registry[kind]).validate_python(options)
+        except pydantic.ValidationError as error:
+            raise Nested(error, registry[kind]) from None
         except ConfigError as error:
             raise ValueError(str(error)) from None
 
     def to_section(value: Any) -> dict[str, Any]:
-        return {"kind": kinds[type(value)], **dataclasses.asdict(value)}
+        kind = next(kind for kind, cls in registry.items() if cls is type(value))
+        return {"kind": kind, **dataclasses.asdict(value)}
 
     return Annotated[Any, BeforeValidator(from_section), PlainSerializer(to_section)]
 
@@ -107,26 +124,6 @@ class AugmentConfig(Section):
 
     wave: tuple[component(WAVE_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
     features: tuple[component(FEATURE_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
-
-
-class DfcnnConfig(Section):
-    """The table of the network: see :class:`dfcnn_ms.models.dfcnn.Dfcnn`."""
-
-    kind: Literal["dfcnn"] = "dfcnn"
-    blocks: tuple[Block, ...] = REFERENCE
-    hidden: tuple[Annotated[int, Field(gt=0)], ...] = (4096, 4096)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    block_dropout: float = Field(default=0.0, ge=0, lt=1)
-    pad_mode: str = "pad"
-    padding: int = 1
-
-    @pydantic.model_validator(mode="after")
-    def _padding_fits(self) -> DfcnnConfig:
-        try:
-            check_padding(self.pad_mode, self.padding, self.blocks)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-        return self
 
 
 def _off(value: Any) -> Any:
@@ -189,15 +186,45 @@ class TrainConfig(Section):
 
 
 class Config(Section):
-    """The whole page."""
+    """The whole page.
+
+    Attributes:
+        name: of the run.
+        task: what a label is, which loss teaches it, what is measured.
+        data, augment: where the sentences are, and what happens to them.
+        features, cmvn: what the network is given of a wave.
+        model: the network.
+        train: how it learns.
+    """
 
     name: str = Field(default="dfcnn", pattern=r"^[\w.-]+$")
+    task: component(TASKS, default="ctc") = Ctc()  # type: ignore[valid-type]
     data: DataConfig
     features: component(FEATURES) = LogMel()  # type: ignore[valid-type]
     cmvn: Literal["none", "utterance", "global"] = "utterance"
     augment: AugmentConfig = AugmentConfig()
-    model: DfcnnConfig = DfcnnConfig()
+    model: component(NETWORKS, default="dfcnn") = Dfcnn()  # type: ignore[valid-type]
     train: TrainConfig = TrainConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _task_fits(self) -> Config:
+        try:
+            self.task.check(self)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def unit(self) -> str:
+        """What a unit of a label is called: ``syllable``, ``word``, ``class``."""
+        unit: str = self.task.unit_of(self.data.labels)
+        return unit
+
+    @property
+    def target(self) -> str:
+        """The figure of the dev set that decides, such as ``dev_syllable_error_rate``."""
+        figure: str = self.task.figure(self.unit)
+        return figure
 
     def to_yaml(self) -> str:
         """The resolved page, every default written out; reading it back gives this very value."""
@@ -300,27 +327,41 @@ def _index(items: list[Any], text: str, key: str) -> int:
     return int(text)
 
 
-def _sentence(error: pydantic.ValidationError) -> str:
-    """The first complaint of pydantic in the words of this page."""
+def _sentence(error: pydantic.ValidationError, page: type = Config, above: tuple[int | str, ...] = ()) -> str:
+    """The first complaint of pydantic in the words of this page.
+
+    Args:
+        error: what pydantic says.
+        page: the section or component that it is about.
+        above: where that stands in the whole page.
+    """
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    inner = first.get("ctx", {}).get("error")
+    location = (*above, *first["loc"])
+    if isinstance(inner, Nested):
+        return _sentence(inner.error, inner.kind, location)
+    place = ".".join(str(part) for part in location)
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {place!r}; {suggestion(str(first['loc'][-1]), _keys_at(first['loc'][:-1]))}"
+        return f"unknown key {place!r}; {suggestion(str(location[-1]), _keys_at(page, first['loc'][:-1]))}"
     if first["type"] == "missing":
         return f"missing key {place!r}"
     if first["type"] in ("value_error", "assertion_error"):
-        return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{place}: {said}" if place else said
     kind, otherwise = first["type"], first["msg"].removeprefix("Input should be ")
     wanted = _WANTED.get(kind) or _WANTED.get(kind.split("_")[0], otherwise)
     return f"{place}: got {first['input']!r}, wanted {wanted}"
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the section at ``location`` knows."""
-    section: Any = Config
+def _keys_at(section: Any, location: tuple[int | str, ...]) -> list[str]:
+    """The keys that a section knows, or one inside it; an element of a list has the type that the list is made of."""
     for part in location:
-        field = getattr(section, "model_fields", {}).get(part)
-        if field is None:
-            return [field.name for field in dataclasses.fields(Block)]
-        section = field.annotation
-    return list(getattr(section, "model_fields", {})) or [field.name for field in dataclasses.fields(Block)]
+        if isinstance(part, int):
+            section = get_args(section)[0]
+        elif dataclasses.is_dataclass(section):
+            section = get_type_hints(section)[part]
+        else:
+            section = section.model_fields[part].annotation
+    if dataclasses.is_dataclass(section):
+        return [field.name for field in dataclasses.fields(section)]
+    return list(section.model_fields)

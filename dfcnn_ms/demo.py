@@ -23,6 +23,7 @@ FILES = 3
 
 def main(argv: list[str] | None = None) -> None:
     """Runs the commands of the README in their order and says what each left behind."""
+    argv = cli.with_plugins(argv)
     arguments = cli.parser("demo", "Make speech, train on it, evaluate, transcribe.", EXAMPLE)
     arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change the training")
     options = arguments.parse_intermixed_args(argv)

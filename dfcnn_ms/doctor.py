@@ -18,12 +18,12 @@ Exit code 0: training can start. 1: something marked fail must be cured first.
 
 `doctor data` looks at a corpus instead: see `doctor data --help`."""
 
-SICK = 1
+EXIT_PROBLEM = 1
 
 
 def main(argv: list[str] | None = None) -> None:
     """Prints one line for each check, or the audit of the operators, and leaves with 1 if something must be cured."""
-    argv = sys.argv[1:] if argv is None else argv
+    argv = cli.with_plugins(argv)
     if argv[:1] == ["data"]:
         from dfcnn_ms import doctor_data
 
@@ -36,9 +36,9 @@ def main(argv: list[str] | None = None) -> None:
         "exit code 1 if one is lacking (minutes)",
     )
     options = arguments.parse_args(argv)
-    healthy = audit() if options.operators else check_up()
-    if not healthy:
-        sys.exit(SICK)
+    fine = audit() if options.operators else check_up()
+    if not fine:
+        sys.exit(EXIT_PROBLEM)
 
 
 def check_up() -> bool:
@@ -65,11 +65,11 @@ def audit() -> bool:
         from tqdm import tqdm
 
         from dfcnn_ms.diagnosis import kernels, operators
-        from dfcnn_ms.training import runtime
+        from dfcnn_ms.runtime.device import use_device
     except ImportError as error:
         raise DeviceError(f"{error}; {EXAMPLE} says what is missing") from None
     gpu, ascend = kernels.installed_kernels()
-    runtime.use_device("CPU")
+    use_device("CPU")
     pages = tqdm(list(operators.pages()), desc="compiling", unit="graph", disable=None, leave=False)
     graphs = [operators.compiled(title, config) for title, config in pages]
     rows = operators.table([*graphs, operators.SEVERAL_WORKERS], gpu, ascend)

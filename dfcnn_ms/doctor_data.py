@@ -11,12 +11,13 @@ from pathlib import Path
 from dfcnn_ms import cli
 from dfcnn_ms.config import Config, load_config
 from dfcnn_ms.corpora.doctor import can_start, examine, gather, verdict
-from dfcnn_ms.corpora.findings import WARNING, Finding, Material, Split, many
+from dfcnn_ms.corpora.findings import WARNING, Finding, Material, Split
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.files import replacing, write_text
+from dfcnn_ms.wording import many
 
 EXAMPLE = "python -m dfcnn_ms.doctor data data/digits/*.jsonl --config digits --report data.html"
-HEALTHY, ILL = 0, 1
+EXIT_FINE, EXIT_PROBLEM = 0, 1
 PICTURES = (".png", ".svg", ".pdf")
 #: examples printed of each finding; the page and the figures have more
 PRINTED = 2
@@ -49,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         print(line)
     _write(options.json, options.picture, options.report, material, findings, listened=jobs > 0)
     spoilt = any(one.severity == WARNING for one in findings) and options.strict
-    return HEALTHY if can_start(findings) and not spoilt else ILL
+    return EXIT_FINE if can_start(findings) and not spoilt else EXIT_PROBLEM
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -38,5 +38,7 @@ class Interrupted(DfcnnError):  # noqa: N818 (not an error)
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The cure for a misspelt name: ``did you mean 'epochs'?``, or the list of what is known."""
     names = sorted(known)
+    if not names:
+        return "it has none"
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

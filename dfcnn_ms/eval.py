@@ -1,4 +1,4 @@
-"""``python -m dfcnn_ms.eval``: how many syllables of a test set a checkpoint gets wrong; which of two gets fewer."""
+"""``python -m dfcnn_ms.eval``: how much of a test set a checkpoint gets wrong; which of two gets less wrong."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from dfcnn_ms import cli
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding.options import Choice, add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.evaluation.results import Heard, counts, rate_name, total
+from dfcnn_ms.evaluation.runs import Clock, Run, details, figures, interval, read_run
+from dfcnn_ms.evaluation.test_set import listen, read_set, remembered
 from dfcnn_ms.files import write_text
-from dfcnn_ms.listening import listen, read_set, remembered
 from dfcnn_ms.metrics import Edits, align
 from dfcnn_ms.recognizer import Recognizer
-from dfcnn_ms.reporting.results import RATES, Heard, counts, total
-from dfcnn_ms.reporting.runs import Clock, Run, details, figures, interval, read_run
+from dfcnn_ms.wording import plural
 
 EXAMPLE = "python -m dfcnn_ms.eval --ckpt dfcnn.ckpt --json result.json --report report.html"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, recognises the test set, prints the tables, writes what was asked for."""
+    argv = cli.with_plugins(argv)
     options = _parser().parse_args(argv)
     cli.check_output("--json", options.json)
     cli.check_output("--report", options.report)
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         print(line)
     print(table(run))
     if options.json:
-        write_json(options.json, figures(run.heard) | details(run))
+        write_json(options.json, figures(run) | details(run))
     if options.report:
         from dfcnn_ms.reporting.html import report
 
@@ -91,11 +93,18 @@ class Task:
         utterances = self.utterances(recognizer, manifest)
         recognizer.hanzi = self.choice.load_hanzi()
         stored = recognizer.meta.decoding if recognizer.meta else {}
-        tried = decoders(self.choice, recognizer.vocabulary, stored)
-        recognizer.decoder = tried[self.choice.name]  # the page asks again when each syllable was heard
-        found = listen(recognizer, utterances, tried, self.choice.name)
-        name = recognizer.meta.config.name if recognizer.meta else "network"
-        return recognizer, Run(name, manifest, found.heard, self.choice.name, found.decoders, found.clock)
+        tried = decoders(self.choice, recognizer.vocabulary, stored, recognizer.task.outputs)
+        found = listen(recognizer, utterances, tried.decoders, tried.name)
+        return recognizer, Run(
+            name=recognizer.meta.config.name if recognizer.meta else "network",
+            manifest=manifest,
+            heard=found.heard,
+            decoder=tried.name,
+            decoders=found.decoders,
+            clock=found.clock,
+            unit=recognizer.unit,
+            also=recognizer.task.also(total(found.heard)),
+        )
 
     def utterances(self, recognizer: Recognizer, manifest: Path) -> list[Utterance]:
         """The test set, as this network writes."""
@@ -130,12 +139,14 @@ def write_json(path: Path, page: object) -> None:
 
 def print_comparison(first: Run, second: Run, json_path: Path | None, report_path: Path | None) -> None:
     """Prints what differs between two evaluations, and writes it where that was asked for."""
+    from dfcnn_ms.evaluation.comparison import compare
+    from dfcnn_ms.evaluation.comparison import figures as compared
     from dfcnn_ms.reporting import comparison
 
-    found = comparison.compare(first, second)
+    found = compare(first, second)
     print(comparison.in_words(found))
     if json_path:
-        write_json(json_path, comparison.figures(found))
+        write_json(json_path, compared(found))
     if report_path:
         write_text(report_path, comparison.comparison_page(found))
         print(f"report: {report_path}")
@@ -148,22 +159,24 @@ def table(run: Run) -> str:
     wrong = sum(one.edits.total > 0 for one in run.heard)
     lines = [
         f"test set             {cli.short(run.manifest)}",
-        f"syllable error rate  {100 * edits.rate:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f})",
-        f"edits                {edits.total} of {edits.reference_length} syllables: {edits.substitutions} "
+        f"{rate_name(run.unit):<20} {100 * edits.rate:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f})",
+        f"edits                {edits.total} of {edits.reference_length} {plural(run.unit)}: {edits.substitutions} "
         f"substituted, {edits.deletions} deleted, {edits.insertions} inserted",
         f"sentences            {len(run.heard) - wrong} of {len(run.heard)} without an error",
     ]
-    return "\n".join([*lines, *rate_lines(run.heard), *time_lines(run.clock), *decoder_lines(run)])
+    lines += [f"{name:<20} {100 * share:.2f} %" for name, share in run.also.items()]
+    return "\n".join([*lines, *rate_lines(run), *time_lines(run.clock), *decoder_lines(run)])
 
 
-def rate_lines(heard: Sequence[Heard]) -> Iterator[str]:
+def rate_lines(run: Run) -> Iterator[str]:
     """The other rates: without tones, and of characters, where they mean something."""
-    for name, edits in counts(heard).items():
-        if name == "syllable":
+    for name, edits in counts(run.heard, run.unit).items():
+        if name == run.unit:
             continue
         whole, (low, high) = sum(edits, Edits()), interval(edits)
-        some = f"; {len(edits)} sentences have a text" if len(edits) < len(heard) else ""
-        yield f"{RATES[name]:<20} {100 * whole.rate:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f}{some})"
+        some = f"; {len(edits)} sentences have a text" if len(edits) < len(run.heard) else ""
+        around = f"95 % interval {100 * low:.2f} to {100 * high:.2f}{some}"
+        yield f"{rate_name(name):<20} {100 * whole.rate:.2f} %  ({around})"
 
 
 def time_lines(clock: Clock | None) -> Iterator[str]:

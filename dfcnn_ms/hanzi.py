@@ -14,8 +14,9 @@ from tqdm import tqdm
 from dfcnn_ms import cli
 from dfcnn_ms.corpora.manifest import iter_manifest
 from dfcnn_ms.decoding.hanzi import HanziModel
-from dfcnn_ms.decoding.lexicon import read_text, read_user_words
+from dfcnn_ms.decoding.hanzi.lexicon import read_user_words
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.files import read_text
 from dfcnn_ms.metrics import Edits, edits
 
 EXAMPLE = "python -m dfcnn_ms.hanzi convert shang4 hai3 zhi2 wu4 yuan2"
@@ -23,6 +24,7 @@ EXAMPLE = "python -m dfcnn_ms.hanzi convert shang4 hai3 zhi2 wu4 yuan2"
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments and does what the first of them says."""
+    argv = cli.with_plugins(argv)
     arguments = cli.parser("hanzi", "Chinese characters for toned or toneless pinyin.", EXAMPLE)
     pages = arguments.add_subparsers(dest="action", required=True, metavar="ACTION", title="actions")
     for name, (about, example, add_flags, _) in ACTIONS.items():

@@ -46,6 +46,16 @@ class Edits:
         )
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """All five in their order, which can be added up where counts cannot."""
+        return self.substitutions, self.deletions, self.insertions, self.reference_length, self.utterances
+
+    @classmethod
+    def of_numbers(cls, numbers: Sequence[float]) -> Edits:
+        """The inverse of `numbers`, of their sum too."""
+        return cls(*(round(number) for number in numbers))
+
+    @property
     def total(self) -> int:
         """Substitutions, deletions and insertions together."""
         return self.substitutions + self.deletions + self.insertions

@@ -11,14 +11,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.decoding import BeamSearch
+from dfcnn_ms.decoding import DECODERS
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.decoding.ngram.pruning import check_threshold
 from dfcnn_ms.decoding.ngram.sentences import read_sentences
+from dfcnn_ms.decoding.options import Choice, decoders
 from dfcnn_ms.decoding.tune import Grid, Trial, tune
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.listening import each_output, read_set, remembered
+from dfcnn_ms.evaluation.test_set import each_output, read_set, remembered
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.runtime.loaders import loader_of
 
 EXAMPLE = "python -m dfcnn_ms.ngram train --text train.txt --order 3 --out lm.bin"
 
@@ -29,6 +31,7 @@ MOST_UTTERANCES = 1000
 
 def main(argv: list[str] | None = None) -> None:
     """Does what the first argument says."""
+    argv = cli.with_plugins(argv)
     arguments = cli.parser("ngram", "Language models: n-grams of syllables, or of any other tokens.", EXAMPLE)
     pages = arguments.add_subparsers(dest="action", required=True, metavar="ACTION", title="actions")
     for name, action in ACTIONS.items():
@@ -128,6 +131,7 @@ def _add_tune(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "--manifest", type=Path, metavar="FILE", help="default: the dev set that the checkpoint remembers"
     )
+    arguments.add_argument("--decoder", choices=tuple(DECODERS), default="beam", help="default: beam")
     arguments.add_argument("--beam", type=int, default=10, metavar="N", help="width of the search (default: 10)")
     arguments.add_argument(
         "--weights", nargs="+", type=float, default=Grid().lm_weights, metavar="X", help="weights to try first"
@@ -183,14 +187,16 @@ def convert_model(options: argparse.Namespace) -> None:
 
 def tune_model(options: argparse.Namespace) -> None:
     """Fits weight and length bonus, and writes them into the checkpoint."""
-    model = NgramModel.load(options.lm)
+    choice = Choice(decoder=options.decoder, beam=options.beam, lm=options.lm)
+    choice.check()
+    NgramModel.load(options.lm)  # what is wrong with it is told before the network loads
     grid = Grid(tuple(options.weights), tuple(options.bonuses))
     recognizer = Recognizer.load(options.ckpt, options.device_target)
     manifest = options.manifest or remembered(recognizer, options.ckpt, "dev")
     utterances = read_set(recognizer, manifest)
     utterances = utterances[:: -(-len(utterances) // MOST_UTTERANCES)]
     references = [recognizer.vocabulary.encode(one.pinyin, where=one.where, allow_unknown=True) for one in utterances]
-    search = BeamSearch(beam=options.beam, language=model.scorer(recognizer.vocabulary.symbols))
+    search = decoders(choice, recognizer.vocabulary, {}, recognizer.task.outputs).decoder
     outputs = {index: log_probs.copy() for index, log_probs in each_output(recognizer, utterances)}
     log_probs = [outputs[index] for index in range(len(utterances))]
     best = tune(search, log_probs, references, grid, watch=_print_trial)
@@ -233,9 +239,7 @@ def _print_trial(trial: Trial) -> None:
 
 
 def _store(ckpt: Path, best: Trial) -> None:
-    from dfcnn_ms.training.checkpoint import update_decoding
-
-    update_decoding(ckpt, {"lm_weight": best.lm_weight, "length_bonus": best.length_bonus})
+    loader_of(ckpt).update_decoding(ckpt, {"lm_weight": best.lm_weight, "length_bonus": best.length_bonus})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ EXAMPLE = "python -m dfcnn_ms.pack data/digits/train.jsonl data/digits/dev.jsonl
 
 def main(argv: list[str] | None = None) -> None:
     """Packs each manifest into a folder beside it, and says where."""
+    argv = cli.with_plugins(argv)
     arguments = cli.parser("pack", "Pack the sound or the features of manifests into MindRecord files.", EXAMPLE)
     arguments.add_argument(
         "manifests", nargs="+", type=Path, metavar="MANIFEST", help="such as data/digits/train.jsonl"

@@ -30,6 +30,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, draws, and says where the picture is."""
+    argv = cli.with_plugins(argv)
     arguments = cli.parser("plot", "Draw a file, or a training batch, as the network receives it.", EXAMPLE)
     arguments.add_argument("file", nargs="?", metavar="FILE", help="a sound file")
     arguments.add_argument("--batch", action="store_true", help="draw a batch of the training set, augmented")
@@ -96,7 +97,7 @@ def heard_picture(path: str, ckpt: Path, device_target: str, label: str) -> Pict
     title = f"{Path(path).name} ({label})" if label else Path(path).name
     features = recognizer.frontend(wave)
     hop_ms = recognizer.frontend.features.hop_ms
-    return Picture(title, features, hop_ms, wave, transcript.syllables, transcript.seconds)
+    return Picture(title, features, hop_ms, wave, transcript.syllables, transcript.starts)
 
 
 def batch_pictures(config: Config, index: int) -> list[Picture]:

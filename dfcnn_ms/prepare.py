@@ -18,6 +18,7 @@ EXAMPLE = "python -m dfcnn_ms.prepare synth --task digits --out data/digits"
 
 def main(argv: list[str] | None = None) -> None:
     """Prepares the corpus that the arguments name, and says what was made."""
+    argv = cli.with_plugins(argv)
     known, unknown = parser().parse_known_args(argv)
     options = vars(known)
     if unknown:

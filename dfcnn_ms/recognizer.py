@@ -9,32 +9,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
+from dfcnn_ms import plugins
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import read_wave
-from dfcnn_ms.decoding import Decoder, Greedy, Hypothesis
-from dfcnn_ms.decoding.align import align_ctc
-from dfcnn_ms.decoding.boundaries import Sound, boundaries
-from dfcnn_ms.decoding.confidence import sentence_confidence, syllable_confidences
+from dfcnn_ms.decoding import DECODERS, Decoder, Hypothesis
+from dfcnn_ms.decoding.boundaries import Sound
+from dfcnn_ms.decoding.confidence import confidences, sentence_confidence
+from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.models import Network
+from dfcnn_ms.runtime import Acoustics
+from dfcnn_ms.runtime.loaders import loader_of
+from dfcnn_ms.tasks import Ctc, Task
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from dfcnn_ms.decoding.align import Alignment
     from dfcnn_ms.decoding.hanzi import HanziModel, Sentence
-    from dfcnn_ms.training.checkpoint import Meta
-
-#: features (B, 1, T, F) and lengths (B,) -> log-probabilities (B, U, V) and steps (B,)
-Acoustics = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    from dfcnn_ms.runtime.meta import Meta
 
 #: frames are padded to a multiple of this, so that few shapes occur
 PAD_FRAMES = 32
-#: shortest input in frames: even the deepest pooling leaves one step
-MIN_FRAMES = 32
+#: no network that can be used wants more frames for its first step
+MOST_FRAMES = 1 << 20
 #: most recordings heard at once, and most seconds of them, padding included: memory grows with both
 BATCH_SIZE, BATCH_SECONDS = 16, 240.0
 #: how much of the decoder's language model counts when characters are chosen, by a language model of their own
@@ -42,35 +47,44 @@ LANGUAGE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Transcript:
-    """What was heard in one recording.
+class Alternative:
+    """What else may have been said in a recording.
 
     Attributes:
-        syllables: toned pinyin.
-        seconds, ends: when each syllable begins and ends.
-        confidences: probability of each syllable at its most certain step, 0 to 1, calibrated where the checkpoint
-            says how.
+        syllables: toned pinyin, or whatever units the network writes.
         confidence: probability of the whole.
         log_prob: acoustic, natural logarithm.
         score: what the decoder ranked by: `log_prob`, and what a language model and hotwords add.
-        sentence: the Chinese text, chosen over all alternatives; None where the recognizer has no model for it.
-        alternatives: what else it may have been, best first, as far as the decoder was asked for more.
     """
 
     syllables: tuple[str, ...]
-    seconds: tuple[float, ...]
-    ends: tuple[float, ...]
-    confidences: tuple[float, ...]
     confidence: float
     log_prob: float
     score: float
-    sentence: Sentence | None = None
-    alternatives: tuple[Transcript, ...] = ()
 
     @property
     def text(self) -> str:
         """The syllables joined by blanks."""
         return " ".join(self.syllables)
+
+
+@dataclass(frozen=True)
+class Transcript(Alternative):
+    """What was heard in one recording.
+
+    Attributes:
+        starts, ends: when each syllable begins and ends, in seconds.
+        confidences: probability of each syllable at its most certain step, 0 to 1, calibrated where the checkpoint
+            says how.
+        sentence: the Chinese text, chosen over all alternatives; None where the recognizer has no model for it.
+        alternatives: what else it may have been, best first, as far as the decoder was asked for more.
+    """
+
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+    confidences: tuple[float, ...]
+    sentence: Sentence | None = None
+    alternatives: tuple[Alternative, ...] = ()
 
     @property
     def characters(self) -> str | None:
@@ -86,25 +100,30 @@ class Outputs:
         features: what it received (T, F), one for each utterance.
         log_probs: of every unit at every step (B, U, V).
         steps: how many are each utterance's own (B,).
-        seconds_per_step: from step to step.
     """
 
     features: Sequence[np.ndarray]
     log_probs: np.ndarray
     steps: np.ndarray
-    seconds_per_step: float
+
+    def of(self, row: int) -> np.ndarray:
+        """Log-probabilities (U, V) of the utterance in a row."""
+        return self.log_probs[row, : self.steps[row]]
 
 
 class Recognizer:
     """A trained network with everything it needs to listen.
 
     Args:
-        acoustics: the network.
+        acoustics: the network in use.
         frontend: samples -> features.
         vocabulary: the units of the outputs.
-        meta: of the checkpoint it came from, or None.
-        decoder: log-probabilities -> hypotheses; any entry of :data:`dfcnn_ms.decoding.DECODERS`.
+        network: the network as a value, which knows where its output steps lie.
+        task: what its outputs mean; sentences by CTC unless it says otherwise.
+        meta: what its file says about it, or None.
+        decoder: log-probabilities -> hypotheses; by default the first of :data:`dfcnn_ms.decoding.DECODERS` that fits.
         hanzi: syllables -> Chinese text, where that is wanted.
+        device: where it runs, for people.
     """
 
     def __init__(
@@ -112,17 +131,23 @@ class Recognizer:
         acoustics: Acoustics,
         frontend: Frontend,
         vocabulary: Vocabulary,
+        network: Network,
+        *,
+        task: Task | None = None,
         meta: Meta | None = None,
         decoder: Decoder | None = None,
         hanzi: HanziModel | None = None,
+        device: str = "CPU",
     ) -> None:
         self.acoustics = acoustics
         self.frontend = frontend
         self.vocabulary = vocabulary
+        self.network = network
+        self.task = task or Ctc()
         self.meta = meta
-        self.decoder = decoder or Greedy()
+        self.decoder = decoder or next(make() for make in DECODERS.values() if make.reads == self.task.outputs)
         self.hanzi = hanzi
-        self.device = "CPU"
+        self.device = device
 
     @property
     def temperature(self) -> float:
@@ -134,23 +159,27 @@ class Recognizer:
         """How a manifest must be read for this network, a value of ``data.labels``."""
         return self.meta.config.data.labels if self.meta else "pinyin"
 
+    @property
+    def unit(self) -> str:
+        """What a unit of its labels is called."""
+        return self.task.unit_of(self.labels)
+
     @classmethod
     def load(cls, path: str | Path, device_target: str = "auto") -> Recognizer:
-        """Opens a checkpoint of ``dfcnn_ms.train``; nothing else is needed, wherever the file lies."""
-        from dfcnn_ms.models import build
-        from dfcnn_ms.models.acoustic import Acoustic
-        from dfcnn_ms.training import checkpoint, runtime
-
-        stored = checkpoint.load(path)
-        meta = stored.meta
-        device = runtime.use_device(device_target)
-        runtime.use_mode("pynative")  # every file has its own length: compiling for each would cost seconds
-        network = build(meta.config.model, num_bins=meta.config.features.num_bins, num_units=len(meta.vocabulary))
-        stored.load_into(network)
-        frontend = Frontend(meta.config.features, meta.config.cmvn, meta.cmvn)
-        recognizer = cls(Acoustic(network), frontend, meta.vocabulary, meta)
-        recognizer.device = device
-        return recognizer
+        """Opens what ``dfcnn_ms.train`` wrote, or any file of :data:`dfcnn_ms.runtime.LOADERS`, wherever it lies."""
+        plugins.load_installed()
+        loaded = loader_of(path).load(Path(path), device_target)
+        meta, config = loaded.meta, loaded.meta.config
+        frontend = Frontend(config.features, config.cmvn, meta.cmvn)
+        return cls(
+            loaded.acoustics,
+            frontend,
+            meta.vocabulary,
+            config.model,
+            task=config.task,
+            meta=meta,
+            device=loaded.device,
+        )
 
     def transcribe(self, path: str | Path) -> Transcript:
         """Listens to one file."""
@@ -168,17 +197,34 @@ class Recognizer:
 
     def outputs(self, features: Sequence[np.ndarray]) -> Outputs:
         """What the network says about features (T, F), all in one batch."""
-        batch, lengths = stack(features)
-        log_probs, steps = self.acoustics(batch, lengths)
-        # One output step is the nearest whole number of frames.
-        frames = max(1, round(batch.shape[2] / max(1, log_probs.shape[1])))
-        return Outputs(features, log_probs, steps, frames * self.frontend.features.hop_ms / 1000)
+        batch, lengths = stack(features, self.least_frames)
+        return Outputs(features, *self.acoustics(batch, lengths))
+
+    @cached_property
+    def least_frames(self) -> int:
+        """The shortest batch, in frames, that leaves the network one step.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        wanted = PAD_FRAMES
+        while self.network.output_lengths(wanted) < 1:
+            wanted += PAD_FRAMES
+            if wanted > MOST_FRAMES:
+                raise ConfigError(f"{type(self.network).__name__}: has no output step however long the input is")
+        return wanted
+
+    def sound(self, features: np.ndarray) -> Sound:
+        """Features (T, F) with the clock of their frames and of the network's steps."""
+        kind, network = self.frontend.features, self.network
+        step_frames = network.frames_per_step or len(features)
+        return Sound(features, kind.hop_ms / 1000, kind.window_ms / 1000, step_frames, network.first_frame)
 
     def sentence(self, nbest: Sequence[Hypothesis]) -> Sentence | None:
         """The Chinese text of what may have been said; None without a model for it.
 
-        The model of the characters is a language model too. What the decoder had counts less beside it, lest what both
-        of them know count twice.
+        The model of the characters is a language model too. What the decoder had counts less beside it: otherwise what
+        both of them know would count twice.
         """
         if self.hanzi is None:
             return None
@@ -186,32 +232,42 @@ class Recognizer:
         heard = [(self.vocabulary.decode(one.ids), one.score - twice * one.language_score) for one in nbest]
         return self.hanzi.decode(heard)[0]
 
-    def _transcript(self, outputs: Outputs, row: int, nbest: Sequence[Hypothesis]) -> Transcript:
-        best, *others = (self._heard(outputs, row, hypothesis) for hypothesis in nbest)
-        return replace(best, sentence=self.sentence(nbest), alternatives=tuple(others))
+    def aligned(self, outputs: Outputs, row: int, ids: Sequence[int]) -> Alignment:
+        """Where each unit of a text lies in the outputs of the utterance in a row."""
+        return self.task.align(outputs.of(row), ids)
 
-    def _heard(self, outputs: Outputs, row: int, hypothesis: Hypothesis) -> Transcript:
-        """One hypothesis with the times and the confidence of each syllable."""
-        log_probs = outputs.log_probs[row, : outputs.steps[row]]  # (U, V)
-        kind = self.frontend.features
-        sound = Sound(outputs.features[row], kind.hop_ms / 1000, kind.window_ms / 1000, outputs.seconds_per_step)
-        starts, ends = boundaries(align_ctc(log_probs, hypothesis.ids), sound)
-        confidences = syllable_confidences(log_probs, hypothesis.ids, self.temperature)
+    def times(self, outputs: Outputs, row: int, alignment: Alignment) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """When each unit of an aligned text begins and ends, in seconds."""
+        starts, ends = self.task.times(alignment, self.sound(outputs.features[row]))
+        return tuple(starts.round(3).tolist()), tuple(ends.round(3).tolist())
+
+    def _transcript(self, outputs: Outputs, row: int, nbest: Sequence[Hypothesis]) -> Transcript:
+        """The best hypothesis with the times and the confidence of each syllable, and the others."""
+        best, *others = nbest
+        alignment = self.aligned(outputs, row, best.ids)
+        starts, ends = self.times(outputs, row, alignment)
+        sure = confidences(outputs.of(row), alignment, self.temperature)
         return Transcript(
-            syllables=tuple(self.vocabulary.decode(hypothesis.ids)),
-            seconds=tuple(starts.round(3).tolist()),
-            ends=tuple(ends.round(3).tolist()),
-            confidences=confidences,
-            confidence=sentence_confidence(confidences),
-            log_prob=hypothesis.log_prob,
-            score=hypothesis.score,
+            syllables=tuple(self.vocabulary.decode(best.ids)),
+            confidence=sentence_confidence(sure),
+            log_prob=best.log_prob,
+            score=best.score,
+            starts=starts,
+            ends=ends,
+            confidences=sure,
+            sentence=self.sentence(nbest),
+            alternatives=tuple(self._alternative(outputs, row, one) for one in others),
         )
 
+    def _alternative(self, outputs: Outputs, row: int, one: Hypothesis) -> Alternative:
+        sure = confidences(outputs.of(row), self.aligned(outputs, row, one.ids), self.temperature)
+        return Alternative(tuple(self.vocabulary.decode(one.ids)), sentence_confidence(sure), one.log_prob, one.score)
 
-def stack(features: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+
+def stack(features: Sequence[np.ndarray], least_frames: int = PAD_FRAMES) -> tuple[np.ndarray, np.ndarray]:
     """Features (T, F) of different lengths -> one batch (B, 1, T', F), zero after each end, and lengths (B,)."""
     lengths = np.array([len(one) for one in features], np.int32)
-    frames = math.ceil(max(MIN_FRAMES, lengths.max()) / PAD_FRAMES) * PAD_FRAMES
+    frames = math.ceil(max(least_frames, lengths.max()) / PAD_FRAMES) * PAD_FRAMES
     batch = np.zeros((len(features), 1, frames, features[0].shape[1]), np.float32)
     for row, one in enumerate(features):
         batch[row, 0, : len(one)] = one
@@ -228,3 +284,17 @@ def by_length(lengths: Sequence[float]) -> Iterator[list[int]]:
         batch.append(index)
     if batch:
         yield batch
+
+
+def batches(seconds: Sequence[float], unit: str = "utt", name: str | None = None) -> Iterator[list[int]]:
+    """The batches of :func:`by_length`, with a progress bar in a terminal.
+
+    Args:
+        seconds: of each recording.
+        unit: what a recording is called beside the bar.
+        name: stands before the bar.
+    """
+    with tqdm(total=len(seconds), desc=name, unit=unit, disable=None, leave=False) as bar:
+        for batch in by_length(seconds):
+            yield batch
+            bar.update(len(batch))

@@ -22,6 +22,7 @@ PREPARATION_SECONDS = 3600
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, makes sure that there is data, trains, and says what was made."""
+    argv = cli.with_plugins(argv)
     arguments = cli.parser("train", "Train a network from a configuration page.", EXAMPLE)
     arguments.add_argument("--config", help=f"a YAML page or the name of a shipped one (default: {DEFAULT_CONFIG})")
     cli.add_device_target(arguments)
@@ -47,9 +48,10 @@ def main(argv: list[str] | None = None) -> None:
         raise ConfigError("--resume goes on with the run's own page: leave out --config, --run, --init and overrides")
     config = None if options.resume else load_config(options.config or DEFAULT_CONFIG, options.overrides)
 
-    from dfcnn_ms.training import run, runtime, trainer, workers
+    from dfcnn_ms.runtime.device import use_device
+    from dfcnn_ms.training import run, trainer, workers
 
-    runtime.use_device(options.device_target)
+    use_device(options.device_target)
     me = workers.expected()
     if config is None:
         result = trainer.resume(options.resume, device_target=options.device_target)
@@ -64,8 +66,8 @@ def main(argv: list[str] | None = None) -> None:
         return
     copy_checkpoint(result.best, options.ckpt)
     log.info(
-        "best dev syllable error %.2f %% after %.0f s: %s; curves: mindinsight start --summary-base-dir %s",
-        100 * result.dev_syllable_error_rate, result.seconds, options.ckpt, result.run.parent,
+        "best dev %s error %.2f %% after %.0f s: %s; curves: mindinsight start --summary-base-dir %s",
+        result.unit, 100 * result.dev_error, result.seconds, options.ckpt, result.run.parent,
     )  # fmt: skip
 
 

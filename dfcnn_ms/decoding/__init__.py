@@ -4,26 +4,29 @@ A decoder is a value that can be called, `decoder(log_probs (B, U, V), lengths (
 utterance. Importing this package does not load numba; calling a beam search does.
 
 >>> [type(make()).__name__ for make in DECODERS.values()]
-['Greedy', 'BeamSearch']
+['Greedy', 'BeamSearch', 'Ranking']
 """
-
-from collections.abc import Callable
 
 from dfcnn_ms.decoding.beam import BeamSearch
 from dfcnn_ms.decoding.greedy import Greedy, decode_greedy, decode_greedy_batch
 from dfcnn_ms.decoding.hotwords import Hotwords
-from dfcnn_ms.decoding.hypothesis import Decoder, Hypothesis
+from dfcnn_ms.decoding.hypothesis import BaseDecoder, Decoder, Hypothesis
+from dfcnn_ms.decoding.language import LanguageModel
+from dfcnn_ms.decoding.ranking import Ranking
 
-#: Each is a component: what it is made with are its options.
-DECODERS: dict[str, Callable[..., Decoder]] = {"greedy": Greedy, "beam": BeamSearch}
+#: Each is a component: what it is made with are its options; `chosen` makes it from the flags of a command.
+DECODERS: dict[str, type[BaseDecoder]] = {"greedy": Greedy, "beam": BeamSearch, "classes": Ranking}
 
 __all__ = [
     "DECODERS",
+    "BaseDecoder",
     "BeamSearch",
     "Decoder",
     "Greedy",
     "Hotwords",
     "Hypothesis",
+    "LanguageModel",
+    "Ranking",
     "decode_greedy",
     "decode_greedy_batch",
 ]

@@ -76,9 +76,9 @@ def align_ctc(log_probs: Array, ids: Sequence[int]) -> Alignment:
     )
 
 
-def steps_needed(ids: Sequence[int]) -> int:
-    """The fewest steps that can spell `ids`: one each, and a blank between equal neighbours."""
-    return len(ids) + sum(a == b for a, b in pairwise(ids))
+def steps_needed(label: Sequence[Any]) -> int:
+    """The fewest steps that can spell a label: one for each unit, and a blank between equal neighbours."""
+    return len(label) + sum(a == b for a, b in pairwise(label))
 
 
 def checked(log_probs: Array, ids: Sequence[int]) -> tuple[Array, list[int]]:

@@ -6,32 +6,39 @@ The search itself (:mod:`dfcnn_ms.decoding.prefixes`) is loaded, and compiled by
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfcnn_ms.decoding.hotwords import Hotwords, HotwordTrie, build_trie
-from dfcnn_ms.decoding.hypothesis import Hypothesis, check_batch, check_peaks
+from dfcnn_ms.decoding.hypothesis import BaseDecoder, Hypothesis, check_batch, check_peaks
+from dfcnn_ms.decoding.language import Conversation, LanguageModel
 from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.machine import cores
 
 if TYPE_CHECKING:
-    from dfcnn_ms.decoding.ngram import LanguageScorer
+    from dfcnn_ms.decoding.options import Choice
+    from dfcnn_ms.text.vocabulary import Vocabulary
 
 Array = NDArray[Any]
 Decode = Callable[[Array], list[Hypothesis]]
 
 ROUNDING = 1e-3  # how far above 0 the logarithm of a probability may come out
 WIDEST = 10_000  # memory grows with it
+BEAM = 10
+#: used where neither a flag nor the checkpoint says how much a language model counts
+LM_WEIGHT, LENGTH_BONUS = 0.5, 0.0
+#: a list of alternatives needs units that the search for the best text may leave out
+NBEST_MIN_LOG_PROB = -15.0
 
 
 @dataclass(frozen=True)
-class BeamSearch:
+class BeamSearch(BaseDecoder):
     """Finds the best texts of each utterance.
 
     A text scores `log_prob + lm_weight * language_log_prob + length_bonus * len(ids) + hotwords`. The search goes
@@ -43,7 +50,7 @@ class BeamSearch:
         beam: how many beginnings to keep.
         nbest: how many texts to return; fewer where the beam holds fewer.
         min_log_prob: units less probable than this are left out of a step, unless none is more probable.
-        language: `NgramModel.scorer(vocabulary.symbols)`.
+        language: `NgramModel.scorer(vocabulary.symbols)`, or any other model for the units of the network.
         lm_weight: how much the language model counts beside the sound; 0 or more.
         length_bonus: added for each unit, against the language model's liking for short texts.
         hotwords: phrases to listen for.
@@ -54,16 +61,18 @@ class BeamSearch:
 
         >>> log_probs = np.log([[[0.1, 0.9], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]]])
         >>> best, second = BeamSearch(nbest=2)(log_probs, [4])[0]
-        >>> best.ids, best.steps, second.ids
-        ((1,), (0,), (1, 1))
+        >>> best.ids, second.ids
+        ((1,), (1, 1))
     """
 
-    beam: int = 10
+    hears: ClassVar[frozenset[str]] = frozenset({"beam", "nbest", "lm", "lm_weight", "length_bonus", "hotwords"})
+
+    beam: int = BEAM
     nbest: int = 1
     min_log_prob: float = -5.0
-    language: LanguageScorer | None = field(default=None, repr=False, compare=False)
-    lm_weight: float = 0.5
-    length_bonus: float = 0.0
+    language: LanguageModel | None = field(default=None, repr=False, compare=False)
+    lm_weight: float = LM_WEIGHT
+    length_bonus: float = LENGTH_BONUS
     hotwords: Hotwords | None = field(default=None, repr=False)
     threads: int | None = None
 
@@ -80,6 +89,30 @@ class BeamSearch:
         if not self.min_log_prob <= 0:
             raise ConfigError(f"min_log_prob must be the logarithm of a probability; got {self.min_log_prob}")
 
+    @classmethod
+    def chosen(cls, choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float]) -> dict[str, BeamSearch]:
+        """Without a language model, and with one where there is one."""
+        search: dict[str, Any] = {
+            "beam": choice.beam or max(BEAM, choice.nbest),
+            "nbest": choice.nbest,
+            "hotwords": Hotwords.load(choice.hotwords, vocabulary.symbols) if choice.hotwords else None,
+        }
+        if choice.nbest > 1:
+            search["min_log_prob"] = NBEST_MIN_LOG_PROB
+        bonus = choice.length_bonus
+        # The checkpoint's length bonus was tuned beside a language model and means nothing without one.
+        found = {"": cls(**search, length_bonus=LENGTH_BONUS if bonus is None or choice.lm else bonus)}
+        if choice.lm:
+            from dfcnn_ms.decoding.ngram import NgramModel
+
+            found["lm"] = cls(
+                **search,
+                language=NgramModel.load(choice.lm).scorer(vocabulary.symbols),
+                lm_weight=_first(choice.lm_weight, stored.get("lm_weight"), LM_WEIGHT),
+                length_bonus=_first(bonus, stored.get("length_bonus"), LENGTH_BONUS),
+            )
+        return found
+
     def __call__(self, log_probs: Array, lengths: Sequence[int] | Array) -> list[list[Hypothesis]]:
         """The n-best list of each utterance, the best first, never empty.
 
@@ -88,6 +121,7 @@ class BeamSearch:
             lengths: steps of each utterance (B,); what follows them is never looked at.
         """
         from dfcnn_ms.compiled import announced
+        from dfcnn_ms.decoding.ngram import LanguageScorer
         from dfcnn_ms.decoding.prefixes import Options, searcher
 
         log_probs, lengths = check_batch(log_probs, lengths)
@@ -96,19 +130,25 @@ class BeamSearch:
         trie = _no_hotwords(units) if self.hotwords is None else self.hotwords.trie
         weight, bonus = float(self.lm_weight), float(self.length_bonus)
         options = Options(self.beam, self.nbest, float(self.min_log_prob), weight, bonus)
+        is_compiled = isinstance(self.language, LanguageScorer)
         search, counted = searcher(), (0.0, 0.0) if self.language is None else (weight, bonus)
 
         def decode(scores: Array) -> list[Hypothesis]:
-            return _hypotheses(search(scores, _peaks(scores), trie, self.language, options), *counted)
+            talk = None if self.language is None or is_compiled else Conversation(self.language)
+            found = search(scores, _peaks(scores), trie, self.language if talk is None else talk.asked, options)
+            if talk is not None and talk.error is not None:
+                raise talk.error
+            return _hypotheses(found, *counted)
 
+        threads = self.threads or (cores() if self.language is None or is_compiled else 1)
         with announced("the beam search" + ("" if self.language is None else " with a language model")):
-            return _each(decode, _utterances(log_probs, lengths), self.threads or _cores())
+            return _each(decode, _utterances(log_probs, lengths), threads)
 
     def _check_units(self, units: int) -> None:
         """A table for another network would be read beyond its end."""
         made_for = {
             "hotwords": units if self.hotwords is None else len(self.hotwords.symbols),
-            "language model": units if self.language is None else len(self.language.unit_words),
+            "language model": units if self.language is None else self.language.units,
         }
         for name, number in made_for.items():
             if number != units:
@@ -153,20 +193,16 @@ def _hypotheses(found: tuple[Array, ...], weight: float, bonus: float) -> list[H
     """An n-best list of R texts.
 
     Args:
-        found: scores (R, 3), lengths (R,), and of each unit (R, longest) the id, its step and its confidence.
+        found: scores (R, 3), lengths (R,), and the ids (R, longest).
         weight: of the language model.
         bonus: of each unit, beside the language model.
     """
     return [
-        Hypothesis(
-            tuple(ids[:n]), tuple(steps[:n]), acoustic, tuple(sure[:n]), language, whole, weight * language + bonus * n
-        )
-        for (acoustic, language, whole), n, ids, steps, sure in zip(*(part.tolist() for part in found), strict=True)
+        Hypothesis(tuple(ids[:n]), acoustic, language, whole, weight * language + bonus * n)
+        for (acoustic, language, whole), n, ids in zip(*(part.tolist() for part in found), strict=True)
     ]
 
 
-def _cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _first(*values: float | None) -> float:
+    """The first that somebody gave."""
+    return next(value for value in values if value is not None)

@@ -40,20 +40,35 @@ class Sound:
 
     Attributes:
         features: (T, F).
-        hop: seconds from frame to frame.
-        window: seconds that one frame sees.
-        step: seconds of one output step.
+        hop_seconds: from frame to frame.
+        window_seconds: that one frame sees.
+        step_frames: from output step to output step.
+        first_frame: where the first output step begins, in frames.
     """
 
     features: Array
-    hop: float
-    window: float
-    step: float
+    hop_seconds: float
+    window_seconds: float
+    step_frames: int
+    first_frame: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Where the last frame ends."""
-        return (len(self.features) - 1) * self.hop + self.window
+        return (len(self.features) - 1) * self.hop_seconds + self.window_seconds
+
+    @property
+    def step_seconds(self) -> float:
+        """From output step to output step."""
+        return self.step_frames * self.hop_seconds
+
+    def between_frames(self, frames: Array) -> Array:
+        """The seconds at which each of some frames gives way to it: halfway between the middles of their windows."""
+        return frames * self.hop_seconds + (self.window_seconds - self.hop_seconds) / 2
+
+    def step_begins(self, steps: Array) -> Array:
+        """The seconds at which output steps begin."""
+        return self.between_frames(self.first_frame + steps * self.step_frames)
 
 
 def boundaries(alignment: Alignment, sound: Sound) -> tuple[Array, Array]:
@@ -62,7 +77,7 @@ def boundaries(alignment: Alignment, sound: Sound) -> tuple[Array, Array]:
     No unit begins before its predecessor ends, and neighbours without a pause between them share a boundary.
     """
     steps = np.array([alignment.first, alignment.last])  # (2, L)
-    middles = np.minimum((steps.sum(axis=0) + 1) / 2 * sound.step, sound.seconds)
+    middles = np.clip(sound.step_begins((steps.sum(axis=0) + 1) / 2), 0.0, sound.seconds)
     usual = min(float(np.median(np.diff(middles))), LONGEST_SECONDS) if len(middles) > 1 else USUAL_SECONDS
     after_pause = np.flatnonzero(np.diff(middles) > PAUSE * usual) + 1
     limits = [0.0, *((middles[after_pause - 1] + middles[after_pause]) / 2), sound.seconds]
@@ -83,8 +98,8 @@ def _phrase(
     inner = middles[:-1] + SHARE * np.diff(middles)
     expected = np.concatenate([[middles[0] - (1 - SHARE) * usual], inner, [middles[-1] + SHARE * usual]])
     lows, highs = np.append(limits[0], middles), np.append(middles, limits[1])
-    spreads = np.full(len(expected), SPREAD * sound.step)
-    spreads[[0, -1]] = SPREAD_AT_SILENCE * sound.step
+    spreads = np.full(len(expected), SPREAD * sound.step_seconds)
+    spreads[[0, -1]] = SPREAD_AT_SILENCE * sound.step_seconds
     times, change, weaker = changes
     found = [_settled(place, times, change + weaker) for place in zip(expected, lows, highs, spreads, strict=True)]
     start = expected[0], lows[0], highs[0], spreads[0]
@@ -114,5 +129,4 @@ def _changes(sound: Sound) -> tuple[Array, Array, Array]:
     after = (sums[last] - sums[here]) / (last - here)[:, None]
     change = np.sqrt(((after - before) ** 2).mean(axis=1))
     scale = max(float(change.std()), LEAST_CHANGE) if frames > 1 else 1.0
-    times = here * sound.hop + (sound.window - sound.hop) / 2
-    return times, change / scale, (before - after).mean(axis=1) / scale
+    return sound.between_frames(here), change / scale, (before - after).mean(axis=1) / scale

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfcnn_ms.decoding.align import align_ctc
+from dfcnn_ms.decoding.align import Alignment
 
 Array = NDArray[Any]
 
@@ -65,16 +65,16 @@ def tempered(log_probs: Array, temperature: float) -> Array:
     return scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True)
 
 
-def syllable_confidences(log_probs: Array, ids: Sequence[int], temperature: float = 1.0) -> tuple[float, ...]:
-    """Probability of each unit at its peak, 0 to 1; at temperature 1 the `confidences` of a hypothesis.
+def confidences(log_probs: Array, alignment: Alignment, temperature: float = 1.0) -> tuple[float, ...]:
+    """Probability of each unit of an aligned text at its peak, 0 to 1.
 
     Args:
         log_probs: of one utterance (U, V).
-        ids: what was recognised, or any text that fits (L,).
+        alignment: of what was recognised, or of any text that fits (L units).
         temperature: as :func:`fit_temperature` found it.
     """
-    rows = tempered(np.asarray(log_probs)[list(align_ctc(log_probs, ids).peaks)], temperature)  # (L, V)
-    return tuple(np.exp(rows[np.arange(len(ids)), list(ids)]).tolist())
+    rows = tempered(np.asarray(log_probs)[list(alignment.peaks)], temperature)  # (L, V)
+    return tuple(np.exp(rows[np.arange(len(alignment.ids)), list(alignment.ids)]).tolist())
 
 
 def sentence_confidence(syllables: Sequence[float] | Array) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfcnn_ms.decoding.hypothesis import Hypothesis, check_batch, check_peaks
+from dfcnn_ms.decoding.hypothesis import BaseDecoder, Hypothesis, check_batch, check_peaks
 from dfcnn_ms.text.vocabulary import BLANK_ID
 
 Array = NDArray[Any]
@@ -18,7 +18,7 @@ __all__ = ["Greedy", "Hypothesis", "decode_greedy", "decode_greedy_batch"]
 
 
 @dataclass(frozen=True)
-class Greedy:
+class Greedy(BaseDecoder):
     """Decodes each utterance of a batch as :func:`decode_greedy` would alone: n-best lists of one.
 
     Example:
@@ -36,19 +36,17 @@ def decode_greedy(scores: Array, length: int | None = None, blank: int = BLANK_I
     """Decodes one utterance.
 
     Args:
-        scores: log-probabilities (U, V). Logits give the same `ids` and `steps`, but `log_prob` and
-            `confidences` mean something only for log-probabilities.
+        scores: log-probabilities (U, V). Logits give the same `ids`, but a `log_prob` that means nothing.
         length: how many steps are the utterance's own; the rest is padding. All of them by default.
         blank: id of the CTC blank.
 
     Returns:
-        `steps` are the first step of each unit, `confidences` the highest probability along its run of
-        steps, and `log_prob` is that of the single best path, not the sum over all paths.
+        Its `log_prob` is that of the single best path, not the sum over all paths.
 
     Example:
         >>> scores = np.log([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]])
-        >>> decode_greedy(scores).ids, decode_greedy(scores).steps
-        ((1, 1), (0, 3))
+        >>> decode_greedy(scores).ids
+        (1, 1)
     """
     if np.ndim(scores) != 2:
         raise ValueError(f"scores must be (U, V); got shape {np.shape(scores)}")
@@ -80,13 +78,6 @@ def _best_path(scores: Array) -> tuple[Array, Array]:
 def _collapse(ids: Array, best: Array, blank: int) -> Hypothesis:
     """Merges the runs of one best path (n,) and drops those of blanks."""
     if not len(ids):
-        return Hypothesis((), (), 0.0, ())
-    starts = np.flatnonzero(np.diff(ids, prepend=-1))  # no id is -1: the first step always starts a run
-    peaks = np.maximum.reduceat(best, starts)
-    spoken = ids[starts] != blank
-    return Hypothesis(
-        ids=tuple(ids[starts][spoken].tolist()),
-        steps=tuple(starts[spoken].tolist()),
-        log_prob=float(best.sum()),
-        confidences=tuple(np.exp(peaks[spoken]).tolist()),
-    )
+        return Hypothesis((), 0.0)
+    runs = ids[np.flatnonzero(np.diff(ids, prepend=-1))]  # no id is -1: the first step always starts a run
+    return Hypothesis(tuple(runs[runs != blank].tolist()), float(best.sum()))

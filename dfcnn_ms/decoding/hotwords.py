@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.files import read_text
 from dfcnn_ms.text.pinyin import from_hanzi, parse
 
 Array = NDArray[Any]
@@ -124,12 +125,7 @@ class Hotwords:
     @classmethod
     def load(cls, path: str | Path, symbols: Sequence[str], *, boost: float = DEFAULT_BOOST) -> Hotwords:
         """The phrases of a text file, in UTF-8; see :meth:`parse`."""
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-        except UnicodeDecodeError:
-            raise DataError(f"{path}: hotwords must be a text file in UTF-8; save it as such") from None
+        text = read_text(path)
         if not text.strip():
             raise DataError(f"{path}: holds no hotword; write one phrase a line")
         return cls.parse(text.splitlines(), symbols, boost=boost, where=str(path))

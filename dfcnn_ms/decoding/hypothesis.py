@@ -1,14 +1,19 @@
-"""What a decoder believes, and what it may be given."""
+"""What a decoder believes, what it may be given, and what it is as a value."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from dfcnn_ms.decoding.options import Choice
+    from dfcnn_ms.text.vocabulary import Vocabulary
 
 Array = NDArray[Any]
 
@@ -17,24 +22,19 @@ Array = NDArray[Any]
 class Hypothesis:
     """What a decoder believes was said in one utterance.
 
-    `ids`, `steps` and `confidences` have one entry per unit. A step counts outputs of the network, of
-    which each covers several feature frames.
+    Where its units lie in the outputs says :func:`dfcnn_ms.decoding.align.align_ctc`.
 
     Attributes:
         ids: the units.
-        steps: where each unit begins on the most probable path that spells `ids`.
         log_prob: acoustic natural log-probability: of all paths that spell `ids` from a beam search, of the one best
             path from greedy decoding.
-        confidences: the highest probability of each unit along its run of steps, 0 to 1.
         language_log_prob: natural log-probability by the language model, sentence end included; 0 without one.
         score: what an n-best list is ordered by: `log_prob`, and what language model, length bonus and hotwords add.
         language_score: what of `score` comes from the language model, with the length bonus beside it; 0 without one.
     """
 
     ids: tuple[int, ...]
-    steps: tuple[int, ...]
     log_prob: float
-    confidences: tuple[float, ...]
     language_log_prob: float = 0.0
     score: float = math.nan
     language_score: float = 0.0
@@ -54,6 +54,36 @@ class Decoder(Protocol):
             log_probs: natural logarithms of probabilities (B, U, V).
             lengths: steps of each utterance (B,); what follows them is never looked at.
         """
+
+
+class BaseDecoder(ABC):
+    """A row of :data:`dfcnn_ms.decoding.DECODERS`: a decoder that knows what the command line means to it.
+
+    Attributes:
+        reads: what the outputs of a network must mean for it, the `outputs` of a task.
+        hears: the flags of :class:`~dfcnn_ms.decoding.options.Choice` that change what it does.
+    """
+
+    reads: ClassVar[str] = "ctc"
+    hears: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def __call__(self, log_probs: Array, lengths: Sequence[int] | Array) -> list[list[Hypothesis]]:
+        """See :class:`Decoder`."""
+
+    @classmethod
+    def chosen(cls, choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float]) -> Mapping[str, Decoder]:
+        """Those that the flags allow, the plainest first; what is meant by its name is the last.
+
+        Args:
+            choice: the flags.
+            vocabulary: of the network.
+            stored: what the checkpoint says about decoding.
+
+        Returns:
+            What distinguishes it from the plainest, which is called "" -> decoder.
+        """
+        return {"": cls()}
 
 
 def check_batch(scores: Array, lengths: Sequence[int] | Array) -> tuple[Array, Array]:

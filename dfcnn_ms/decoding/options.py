@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dfcnn_ms.decoding import DECODERS, Decoder, Hotwords
+from dfcnn_ms.decoding import DECODERS, Decoder
+from dfcnn_ms.decoding.beam import BEAM, LENGTH_BONUS, LM_WEIGHT
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from dfcnn_ms.decoding.hanzi import HanziModel
 
-#: name of the search with a language model, besides those of `DECODERS`
-WITH_LANGUAGE_MODEL = "beam + lm"
-BEAM = 10
-#: used where neither a flag nor the checkpoint says how much a language model counts
-LM_WEIGHT, LENGTH_BONUS = 0.5, 0.0
-#: a list of alternatives needs units that the search for the best text may leave out
-NBEST_MIN_LOG_PROB = -15.0
+#: flags of a search, and what is the same as not giving them
+SEARCH = {"beam": None, "lm": None, "lm_weight": None, "length_bonus": None, "hotwords": None, "nbest": 1}
 
 
-def add_flags(arguments: argparse.ArgumentParser) -> None:
-    """Adds the flags that :func:`choice_of` reads; ``--nbest`` means another thing to each command, which adds it."""
+def add_flags(arguments: argparse.ArgumentParser, *, characters: bool = True) -> None:
+    """Adds the flags that :func:`choice_of` reads; ``--nbest`` means another thing to each command, which adds it.
+
+    Args:
+        arguments: of a command.
+        characters: whether it can write Chinese characters.
+    """
     group = arguments.add_argument_group("decoding")
     group.add_argument(
-        "--decoder", choices=tuple(DECODERS), help="default: beam where a flag of the search is given, else greedy"
+        "--decoder",
+        choices=tuple(DECODERS),
+        help="default: the plainest one that hears the flags of the search",
     )
     group.add_argument("--beam", type=int, metavar="N", help=f"hypotheses that the search keeps (default: {BEAM})")
     group.add_argument("--lm", type=Path, metavar="FILE", help="n-gram model of syllables, for the beam search")
@@ -42,6 +45,8 @@ def add_flags(arguments: argparse.ArgumentParser) -> None:
         help=f"added for each syllable (default: the checkpoint's with --lm, else {LENGTH_BONUS:g})",
     )
     group.add_argument("--hotwords", type=Path, metavar="FILE", help="words to listen for, one on a line")
+    if not characters:
+        return
     group.add_argument("--hanzi", action="store_true", help="Chinese characters too")
     group.add_argument(
         "--hanzi-model", type=Path, metavar="FILE", help="model of the characters (default: jieba's dictionary)"
@@ -63,16 +68,25 @@ class Choice:
     nbest: int = 1
 
     @property
-    def wants_search(self) -> bool:
-        """Whether some flag means nothing to greedy decoding."""
-        given = (self.beam, self.lm, self.lm_weight, self.length_bonus, self.hotwords)
-        return self.nbest > 1 or any(flag is not None for flag in given)
+    def given(self) -> frozenset[str]:
+        """The flags of a search that somebody gave."""
+        return frozenset(flag for flag, unsaid in SEARCH.items() if getattr(self, flag) != unsaid)
 
-    @property
-    def name(self) -> str:
-        """The decoder that is meant, by its name in :func:`decoders`."""
-        kind = self.decoder or ("beam" if self.wants_search else "greedy")
-        return WITH_LANGUAGE_MODEL if kind == "beam" and self.lm else kind
+    def kind(self, outputs: str = "ctc") -> str:
+        """The decoder that is meant for outputs of this kind, by its name in :data:`~dfcnn_ms.decoding.DECODERS`.
+
+        Raises:
+            ConfigError: it does not read such outputs, or nothing that does hears the flags.
+        """
+        fitting = [name for name, kind in DECODERS.items() if kind.reads == outputs]
+        if self.decoder is not None:
+            if self.decoder not in fitting:
+                raise ConfigError(f"--decoder {self.decoder}: does not read what this network writes; {_use(fitting)}")
+            return self.decoder
+        hearing = [name for name in fitting if self.given <= DECODERS[name].hears]
+        if not hearing:
+            raise ConfigError(f"{_flags(self.given)}: means nothing to what this network writes; {_use(fitting)}")
+        return hearing[0]
 
     def check(self) -> None:
         """Refuses what cannot be meant, before anything is loaded.
@@ -108,17 +122,40 @@ class Choice:
         return HanziModel.load(self.hanzi_model) if self.hanzi_model else HanziModel.default()
 
     def check_heard(self) -> None:
-        """Refuses flags that the decoder, being greedy, would not hear.
+        """Refuses flags that the decoder which was asked for would not hear.
 
         Raises:
             ConfigError: see above.
         """
-        if self.decoder == "greedy" and self.wants_search:
-            raise ConfigError("--decoder greedy takes no other flag of the search; leave it out, or say --decoder beam")
+        deaf_to = self.given - DECODERS[self.decoder].hears if self.decoder else frozenset()
+        if deaf_to:
+            hearing = [name for name, kind in DECODERS.items() if self.given <= kind.hears]
+            instead = f", or say --decoder {hearing[0]}" if hearing else ""
+            raise ConfigError(f"--decoder {self.decoder} takes no {_flags(deaf_to)}; leave it out{instead}")
+
+
+def _flags(names: Iterable[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in sorted(names))
+
+
+def _use(names: Sequence[str]) -> str:
+    return f"use --decoder {' or '.join(names)}" if names else "no decoder does; a plugin may add one"
 
 
 def choice_of(options: argparse.Namespace) -> Choice:
-    """What the flags say; what cannot be meant is refused.
+    """What the flags of a command say that writes texts; what cannot be meant is refused.
+
+    Raises:
+        ConfigError: see :meth:`Choice.check`.
+    """
+    search = search_of(options)
+    choice = replace(search, hanzi=options.hanzi, hanzi_model=options.hanzi_model, nbest=options.nbest)
+    choice.check()
+    return choice
+
+
+def search_of(options: argparse.Namespace) -> Choice:
+    """What the flags say about the decoder alone; what cannot be meant is refused.
 
     Raises:
         ConfigError: see :meth:`Choice.check`.
@@ -130,46 +167,44 @@ def choice_of(options: argparse.Namespace) -> Choice:
         lm_weight=options.lm_weight,
         length_bonus=options.length_bonus,
         hotwords=options.hotwords,
-        hanzi=options.hanzi,
-        hanzi_model=options.hanzi_model,
-        nbest=options.nbest,
     )
     choice.check()
     return choice
 
 
-def decoders(choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float]) -> dict[str, Decoder]:
-    """Every decoder that the flags allow: greedy, beam, and with a language model where there is one.
+@dataclass(frozen=True)
+class Chosen:
+    """Every decoder that the flags allow.
+
+    Attributes:
+        decoders: by name: greedy, beam, and with a language model where there is one.
+        name: of the one that is meant.
+    """
+
+    decoders: Mapping[str, Decoder]
+    name: str
+
+    @property
+    def decoder(self) -> Decoder:
+        """The one that is meant."""
+        return self.decoders[self.name]
+
+
+def decoders(choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float], outputs: str = "ctc") -> Chosen:
+    """Every decoder that the flags allow and that reads such outputs.
 
     Args:
         choice: the flags.
         vocabulary: of the network.
         stored: what the checkpoint says about decoding.
+        outputs: what a task says of the outputs of its networks.
     """
-    symbols, bonus = vocabulary.symbols, choice.length_bonus
-    hotwords = Hotwords.load(choice.hotwords, symbols) if choice.hotwords else None
-    search: dict[str, Any] = {
-        "beam": choice.beam or max(BEAM, choice.nbest),
-        "nbest": choice.nbest,
-        "hotwords": hotwords,
-    }
-    if choice.nbest > 1:
-        search["min_log_prob"] = NBEST_MIN_LOG_PROB
-    # The checkpoint's length bonus was tuned beside a language model and means nothing without one.
-    plain = LENGTH_BONUS if bonus is None or choice.lm else bonus
-    found = {"greedy": DECODERS["greedy"](), "beam": DECODERS["beam"](**search, length_bonus=plain)}
-    if choice.lm:
-        from dfcnn_ms.decoding.ngram import NgramModel
-
-        found[WITH_LANGUAGE_MODEL] = DECODERS["beam"](
-            **search,
-            language=NgramModel.load(choice.lm).scorer(symbols),
-            lm_weight=_first(choice.lm_weight, stored.get("lm_weight"), LM_WEIGHT),
-            length_bonus=_first(bonus, stored.get("length_bonus"), LENGTH_BONUS),
-        )
-    return found
-
-
-def _first(*values: float | None) -> float:
-    """The first that somebody gave."""
-    return next(value for value in values if value is not None)
+    found: dict[str, Decoder] = {}
+    meant, name = choice.kind(outputs), ""
+    for kind, row in DECODERS.items():
+        if row.reads == outputs:
+            variants = row.chosen(choice, vocabulary, stored)
+            named = {f"{kind} + {variant}" if variant else kind: decoder for variant, decoder in variants.items()}
+            found |= named
+            name = [*named][-1] if kind == meant else name
+    return Chosen(found, name)

@@ -30,10 +30,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dfcnn_ms.compiled import compiled
-from dfcnn_ms.decoding import trellis
+from dfcnn_ms.decoding import language_calls
+from dfcnn_ms.decoding.language_calls import advance, finish
 from dfcnn_ms.decoding.ngram import kernels
-from dfcnn_ms.decoding.ngram.kernels import advance, finish
-from dfcnn_ms.decoding.trellis import best_path
 from dfcnn_ms.text.vocabulary import BLANK_ID
 
 Array = NDArray[Any]
@@ -662,17 +661,6 @@ def _sum_up(ids: Array, lengths: Array, scores: Array, log_probs: Array, peaks: 
 
 
 @part
-def _place(log_probs: Array, ids: Array, steps: Array, confidences: Array) -> None:
-    """Writes where each unit of a text begins on its most probable path, and its highest probability there (L,)."""
-    path = best_path(log_probs, ids)  # (U,): state 2i + 1 is unit i
-    for step in range(len(path) - 1, -1, -1):
-        if path[step] % 2:
-            unit = path[step] // 2
-            steps[unit] = step
-            confidences[unit] = max(confidences[unit], math.exp(log_probs[step, ids[unit]]))
-
-
-@part
 def _decode(log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
     start = 0 if language is None else language.start
     begun = 0 if len(trie.units) == 0 else 1 + options.beam // SHARE
@@ -684,13 +672,7 @@ def _decode(log_probs: Array, peaks: Array, trie: Any, language: Any, options: O
     scores = searched[slots]
     _sum_up(ids, lengths, scores, log_probs, peaks)
     order = _order(scores, min(count, options.nbest))
-    ids, lengths, scores = ids[order], lengths[order], scores[order]
-    steps, confidences = np.zeros(ids.shape, np.int64), np.zeros(ids.shape)
-    for rank in range(len(order)):
-        length = lengths[rank]
-        if length > 0:
-            _place(log_probs, ids[rank, :length], steps[rank, :length], confidences[rank, :length])
-    return scores, lengths, ids, steps, confidences
+    return scores[order], lengths[order], ids[order]
 
 
 @lru_cache(maxsize=1)
@@ -701,11 +683,13 @@ def searcher() -> Any:
     tells apart what functions close over; so this one closes over what the other files hold.
 
     The search takes log-probabilities (U, V) float32 in C order, the highest of each step (U,) float64, a
-    :class:`~dfcnn_ms.decoding.hotwords.HotwordTrie`, a `LanguageScorer` or None, and :class:`Options`. It gives the
-    n-best list (R texts, the best first): acoustic, language model and whole scores (R, 3), lengths (R,), and of
-    each unit (R, longest) the id, where it begins and its confidence.
+    :class:`~dfcnn_ms.decoding.hotwords.HotwordTrie`, a `LanguageScorer`, an `Asked` or None, and :class:`Options`. It
+    gives the n-best list (R texts, the best first): acoustic, language model and whole scores (R, 3), lengths (R,), and
+    ids (R, longest).
     """
-    others = tuple(hashlib.sha256(Path(str(room.__file__)).read_bytes()).hexdigest() for room in (kernels, trellis))
+    others = tuple(
+        hashlib.sha256(Path(str(room.__file__)).read_bytes()).hexdigest() for room in (kernels, language_calls)
+    )
 
     def search(log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
         _ = others

@@ -8,15 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
-from dfcnn_ms.decoding.beam import BeamSearch
+from dfcnn_ms.decoding.hypothesis import Decoder
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.metrics import Edits, edits
 
 #: utterances decoded in one call: enough for all cores, and little padding to hold
 BATCH_SIZE = 64
+#: what a decoder must be made with to be tuned
+TUNED = {"lm_weight", "length_bonus"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Grid:
 
 
 def tune(
-    search: BeamSearch,
+    search: Decoder,
     log_probs: Sequence[np.ndarray],
     references: Sequence[Sequence[int]],
     grid: Grid | None = None,
@@ -70,17 +73,19 @@ def tune(
     """Finds the weight and the length bonus with the fewest errors.
 
     Args:
-        search: with its language model; all its other options are kept.
+        search: a dataclass with a `language` model, `lm_weight` and `length_bonus`; its other options are kept.
         log_probs: of each utterance (U, V).
         references: the units that were said in each.
         grid: where to look.
         watch: called with every trial, in the order in which they are made.
 
     Raises:
-        ConfigError: the search has no language model.
+        ConfigError: the search has no language model, or cannot be told how much it counts.
         DataError: there is no utterance, or not one reference for each.
     """
-    if search.language is None:
+    if not set(getattr(search, "__dataclass_fields__", ())) >= TUNED:
+        raise ConfigError(f"{type(search).__name__} has nothing to tune: it takes no lm_weight and no length_bonus")
+    if getattr(search, "language", None) is None:
         raise ConfigError("there is nothing to tune without a language model; give the search one")
     if not log_probs or len(log_probs) != len(references):
         raise DataError(f"tuning needs a reference for each utterance; got {len(references)} for {len(log_probs)}")
@@ -90,7 +95,7 @@ def tune(
     def tried(lm_weight: float, length_bonus: float) -> Trial:
         point = (round(lm_weight, 6), round(length_bonus, 6))
         if point not in trials:
-            chosen = replace(search, lm_weight=point[0], length_bonus=point[1])
+            chosen: Decoder = replace(cast(Any, search), lm_weight=point[0], length_bonus=point[1])
             trials[point] = Trial(*point, _errors(chosen, log_probs, references))
             if watch:
                 watch(trials[point])
@@ -118,7 +123,7 @@ def _best(trials: Iterator[Trial] | Sequence[Trial]) -> Trial:
     return min(trials, key=lambda trial: trial._order)
 
 
-def _errors(search: BeamSearch, log_probs: Sequence[np.ndarray], references: Sequence[Sequence[int]]) -> Edits:
+def _errors(search: Decoder, log_probs: Sequence[np.ndarray], references: Sequence[Sequence[int]]) -> Edits:
     total = Edits()
     for start in range(0, len(log_probs), BATCH_SIZE):
         here = slice(start, start + BATCH_SIZE)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfcnn_ms.config import DEFAULT_CONFIG, Config, find_config, load_config, parse_config
+from dfcnn_ms.config import DEFAULT_CONFIG, Config, find_config, load_config
 from dfcnn_ms.diagnosis.kernels import Kernels
 from dfcnn_ms.errors import DfcnnError
 
@@ -32,7 +32,6 @@ UNKNOWN = "unknown"
 #: what a page may turn on: each adds primitives of its own
 EVERYTHING = ("train.amp=auto", "train.accumulate=2", "train.ema=0.99")
 #: widths do not change what a graph is made of, and narrow ones compile faster
-_WIDTHS = ("channels", "hidden")
 _NARROW = 4
 _FRAMES = 64
 _UNITS = 9
@@ -125,30 +124,19 @@ def verdict(rows: Iterable[Row], gpu: Kernels, ascend: Kernels, graphs: int) -> 
 
 def pages() -> Iterator[tuple[str, Config]]:
     """What is audited, narrowed: every shipped page as it is, and one page of each network with everything on."""
-    seen: set[str] = set()
+    seen: set[tuple[type, type]] = set()
     for path in sorted(find_config(DEFAULT_CONFIG).parent.glob("*.yaml")):
         config = load_config(str(path))
         yield path.stem, narrow(config)
-        if config.model.kind not in seen:
-            seen.add(config.model.kind)
+        kinds = (type(config.model), type(config.task))
+        if kinds not in seen:
+            seen.add(kinds)
             yield f"{path.stem} with {' '.join(EVERYTHING)}", narrow(load_config(str(path), EVERYTHING))
 
 
 def narrow(config: Config) -> Config:
     """The same page with few channels: the same primitives, compiled sooner and in little memory."""
-    page = config.model_dump(mode="json")
-    page["model"] = _narrowed(page["model"])
-    return parse_config(page, where=config.name)
-
-
-def _narrowed(section: Any) -> Any:
-    if isinstance(section, Mapping):
-        return {key: _few(value) if key in _WIDTHS else _narrowed(value) for key, value in section.items()}
-    return [_narrowed(item) for item in section] if isinstance(section, list) else section
-
-
-def _few(value: Any) -> Any:
-    return [_few(item) for item in value] if isinstance(value, list) else min(value, _NARROW)
+    return config.model_copy(update={"model": config.model.narrowed(_NARROW)})
 
 
 def compiled(title: str, config: Config) -> Graph:
@@ -159,12 +147,11 @@ def compiled(title: str, config: Config) -> Graph:
     """
     import mindspore as ms
 
-    from dfcnn_ms.models import build
     from dfcnn_ms.training.trainer import train_step
 
     mode = ms.get_context("mode")
-    network = build(config.model, num_bins=config.features.num_bins, num_units=_UNITS)
-    step = train_step(config.train, network, 1).set_train(True)
+    network = config.model.build(num_bins=config.features.num_bins, num_units=_UNITS)
+    step = train_step(config, network, 1).set_train(True)
     with tempfile.TemporaryDirectory() as folder:
         ms.set_context(mode=ms.GRAPH_MODE, save_graphs=2, save_graphs_path=folder)
         try:

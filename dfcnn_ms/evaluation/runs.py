@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.evaluation.results import Heard, counts, total
 from dfcnn_ms.metrics import Edits, Scatter, bootstrap_interval, score_interval
-from dfcnn_ms.reporting.results import Heard, counts, total
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class Run:
         decoder: that wrote what was heard.
         decoders: every decoder that was tried on the same outputs of the network.
         clock: None where time was not taken.
+        unit: in which errors are counted.
+        also: what else the task measures, by name, as shares of 1.
     """
 
     name: str
@@ -78,19 +80,22 @@ class Run:
     decoder: str = "greedy"
     decoders: tuple[Decoded, ...] = ()
     clock: Clock | None = None
+    unit: str = "syllable"
+    also: Mapping[str, float] = field(default_factory=dict)
 
 
-def figures(heard: Sequence[Heard]) -> dict[str, float]:
+def figures(run: Run) -> dict[str, float]:
     """Corpus-level figures: counted first, divided last."""
-    edits = total(heard)
+    edits = total(run.heard)
     return {
-        "syllable_error_rate": edits.rate,
+        f"{run.unit}_error_rate": edits.rate,
+        **run.also,
         "edits": edits.total,
         "substitutions": edits.substitutions,
         "deletions": edits.deletions,
         "insertions": edits.insertions,
         "reference_length": edits.reference_length,
-        "utterances": len(heard),
+        "utterances": len(run.heard),
     }
 
 
@@ -100,7 +105,8 @@ def details(run: Run) -> dict[str, Any]:
         "name": run.name,
         "manifest": str(run.manifest),
         "decoder": run.decoder,
-        "rates": {name: _rate(edits) for name, edits in counts(run.heard).items()},
+        "unit": run.unit,
+        "rates": {name: _rate(edits) for name, edits in counts(run.heard, run.unit).items()},
         "decoders": [_decoder(one) for one in run.decoders],
         "time": run.clock and _time(run.clock),
         "results": [_entry(one) for one in run.heard],
@@ -168,7 +174,8 @@ def read_run(path: Path) -> Run:
     page = _page(path)
     try:
         heard = tuple(_heard(entry) for entry in page["results"])
-        return Run(str(page["name"]), Path(page["manifest"]), heard, str(page["decoder"]))
+        unit = str(page.get("unit", "syllable"))
+        return Run(str(page["name"]), Path(page["manifest"]), heard, str(page["decoder"]), unit=unit)
     except (KeyError, TypeError, AttributeError, DataError) as error:
         raise DataError(f"{path}: {_wanted(error)}; make it with: python -m dfcnn_ms.eval --json {path}") from None
 

@@ -5,7 +5,6 @@ The network listens once; every decoder gets the same outputs, and the time of e
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dfcnn_ms.audio.snr import estimate_snr
 from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.decoding import Decoder, Hypothesis
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.evaluation.results import Heard
+from dfcnn_ms.evaluation.runs import Clock, Decoded
+from dfcnn_ms.machine import cores
 from dfcnn_ms.metrics import Edits, edits
-from dfcnn_ms.recognizer import Outputs, Recognizer, by_length
-from dfcnn_ms.reporting.results import Heard
-from dfcnn_ms.reporting.runs import Clock, Decoded
+from dfcnn_ms.recognizer import Outputs, Recognizer, batches
 
 
 def remembered(recognizer: Recognizer, ckpt: Path, *splits: str) -> Path:
@@ -44,7 +43,7 @@ def remembered(recognizer: Recognizer, ckpt: Path, *splits: str) -> Path:
 
 def read_set(recognizer: Recognizer, manifest: Path) -> list[Utterance]:
     """The utterances of a manifest, labelled as the network writes."""
-    return read_labelled(manifest, recognizer.labels)
+    return read_labelled(manifest, recognizer.labels, label=recognizer.task.label)
 
 
 def each_output(
@@ -57,12 +56,10 @@ def each_output(
         utterances: to be heard.
         name: stands before the progress bar.
     """
-    with tqdm(total=len(utterances), desc=name, unit="utt", disable=None, leave=False) as bar:
-        for batch in by_length([utterance.seconds for utterance in utterances]):
-            outputs = recognizer.outputs([recognizer.frontend(read_utterance(utterances[index])) for index in batch])
-            for row, index in enumerate(batch):
-                yield index, outputs.log_probs[row, : outputs.steps[row]]
-            bar.update(len(batch))
+    for batch in batches([utterance.seconds for utterance in utterances], name=name):
+        outputs = recognizer.outputs([recognizer.frontend(read_utterance(utterances[index])) for index in batch])
+        for row, index in enumerate(batch):
+            yield index, outputs.of(row)
 
 
 @dataclass
@@ -111,21 +108,20 @@ def listen(
     network, watches = Stopwatch(), {name: Stopwatch() for name in decoders}
     counted = dict.fromkeys(decoders, Edits())
     heard: dict[int, Heard] = {}
-    with tqdm(total=len(utterances), unit="utt", disable=None, leave=False) as bar:
-        for batch in by_length([utterance.seconds for utterance in utterances]):
-            with network.running():
-                waves = [read_utterance(utterances[index]) for index in batch]
-                outputs = recognizer.outputs([recognizer.frontend(wave) for wave in waves])
-            for name, nbest in _decoded(outputs, decoders, watches):
-                for index, wave, hypotheses in zip(batch, waves, nbest, strict=True):
-                    one = utterances[index]
-                    syllables = tuple(recognizer.vocabulary.decode(hypotheses[0].ids))
-                    counted[name] += edits(one.pinyin, syllables)
-                    if name == chosen:
-                        sentence = recognizer.sentence(hypotheses)
-                        text = sentence.text if sentence else None
-                        heard[index] = Heard(one, syllables, text, estimate_snr(wave))
-            bar.update(len(batch))
+    for batch in batches([utterance.seconds for utterance in utterances]):
+        with network.running():
+            waves = [read_utterance(utterances[index]) for index in batch]
+            outputs = recognizer.outputs([recognizer.frontend(wave) for wave in waves])
+        for name, nbest in _decoded(outputs, decoders, watches):
+            for row, (index, hypotheses) in enumerate(zip(batch, nbest, strict=True)):
+                one = utterances[index]
+                syllables = tuple(recognizer.vocabulary.decode(hypotheses[0].ids))
+                counted[name] += edits(one.pinyin, syllables)
+                if name == chosen:
+                    sentence = recognizer.sentence(hypotheses)
+                    starts, _ = recognizer.times(outputs, row, recognizer.aligned(outputs, row, hypotheses[0].ids))
+                    text = sentence.text if sentence else None
+                    heard[index] = Heard(one, syllables, text, estimate_snr(waves[row]), starts)
     return Listened(
         tuple(heard[index] for index in range(len(utterances))),
         tuple(Decoded(name, counted[name], watches[name].wall) for name in decoders),
@@ -157,11 +153,3 @@ def _clock(utterances: Sequence[Utterance], watches: Sequence[Stopwatch], device
         cores=cores(),
         device=device,
     )
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # only Linux knows it
-        return os.cpu_count() or 1

@@ -1,89 +1,148 @@
-"""The architecture as data: one table drives the network and the arithmetic of its lengths."""
+"""DFCNN as a value: one table drives the network, the arithmetic of its lengths and the clock of its steps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.models.network import Network
+from dfcnn_ms.models.table import OVER_TIME, REFERENCE, Block, after_blocks, check_padding, convolved, steps_of
 
-PAD_MODES = ("pad", "same", "valid")
+if TYPE_CHECKING:
+    from mindspore import nn
+
+TIMES, SPACE = "\N{MULTIPLICATION SIGN}", "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
-class Block:
-    """Some convolutions of one width, then one pooling.
+class Dfcnn(Network):
+    """A deep fully convolutional network: blocks of convolutions, batch norm, dense layers per output step.
 
     Attributes:
-        channels: output channels of every convolution of the block.
-        convs: how many convolutions (each with batch norm and ReLU).
-        pool: max-pool window over (time, frequency); (1, 1) is none.
-        kernel: side of the square kernel, odd.
-        stride: stride of the first convolution over (time, frequency); a cheap way to shrink the input early.
+        blocks: the table of blocks; the default is the reference geometry.
+        hidden: widths of the dense layers before the output layer.
+        dropout: probability between the dense layers.
+        block_dropout: probability after each block.
+        pad_mode: ``pad``, ``same`` or ``valid``, for every convolution.
+        padding: frames and bins added on each side; only with ``pad``.
+        over_time: ``steps`` keeps an output for each step; ``mean`` gives one for the whole utterance, by the mean of
+            what the blocks say about its steps.
+
+    Example:
+        >>> network = Dfcnn()
+        >>> network.output_lengths(1600), network.frames_per_step, network.first_frame
+        (200, 8, 0.0)
+        >>> Dfcnn(over_time="mean").output_lengths(1600)
+        1
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    channels: int
-    convs: int = 2
-    pool: tuple[int, int] = (2, 2)
-    kernel: int = 3
-    stride: tuple[int, int] = (1, 1)
+    blocks: tuple[Block, ...] = REFERENCE
+    hidden: tuple[int, ...] = (4096, 4096)
+    dropout: float = 0.2
+    block_dropout: float = 0.0
+    pad_mode: str = "pad"
+    padding: int = 1
+    over_time: str = "steps"
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.convs, *self.pool, *self.stride) < 1:
-            raise ConfigError(f"{self}: channels, convs, pool and stride must be at least 1")
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ConfigError(f"{self}: kernel must be odd, so that every frame has a middle")
+        for name, share in (("dropout", self.dropout), ("block_dropout", self.block_dropout)):
+            if not 0 <= share < 1:
+                raise ConfigError(f"{name}: got {share}, wanted at least 0 and less than 1")
+        if any(width < 1 for width in self.hidden):
+            raise ConfigError(f"hidden: got {list(self.hidden)}, wanted widths of at least 1")
+        if self.over_time not in OVER_TIME:
+            raise ConfigError(f"over_time: got {self.over_time!r}, wanted one of {', '.join(OVER_TIME)}")
+        check_padding(self.pad_mode, self.padding, self.blocks)
 
+    @property
+    def frames_per_step(self) -> int | None:
+        return self._clock()[1] if self.over_time == "steps" else None
 
-#: The geometry of the DFCNN this package is named after: (B, 1, 1600, 200) becomes (B, 512, 200, 25).
-REFERENCE = (
-    Block(64, convs=2, pool=(2, 2)),
-    Block(128, convs=2, pool=(2, 2)),
-    Block(256, convs=3, pool=(2, 2)),
-    Block(512, convs=3, pool=(1, 1)),
-    Block(512, convs=3, pool=(1, 1)),
-)
+    @property
+    def first_frame(self) -> float:
+        middle, frames = self._clock()
+        return middle + 0.5 - frames / 2 if self.over_time == "steps" else 0.0
 
+    def _clock(self) -> tuple[float, int]:
+        """The frame in the middle of all that the first step sees, and the frames from step to step."""
+        middle, frames = 0.0, 1
+        for block in self.blocks:
+            beside = {"pad": self.padding, "same": block.kernel // 2, "valid": 0}[self.pad_mode]
+            for index in range(block.convs):
+                middle += ((block.kernel - 1) / 2 - beside) * frames
+                frames *= block.stride[0] if index == 0 else 1
+            middle += (block.pool[0] - 1) / 2 * frames
+            frames *= block.pool[0]
+        return middle, frames
 
-def check_padding(pad_mode: str, padding: int, blocks: Sequence[Block]) -> None:
-    """Refuses a padding argument that its mode would ignore or that would change the number of frames."""
-    if pad_mode not in PAD_MODES:
-        raise ConfigError(f"pad_mode: got {pad_mode!r}, wanted one of {', '.join(PAD_MODES)}")
-    if pad_mode != "pad" and padding != 0:
-        raise ConfigError(
-            f"padding: got {padding} with pad_mode {pad_mode!r}, which takes none; use padding 0 or pad_mode 'pad'"
-        )
-    if pad_mode == "pad" and padding < 0:
-        raise ConfigError(f"padding: got {padding}, wanted 0 or more")
-    if pad_mode == "same" and any(stride != 1 for block in blocks for stride in block.stride):
-        # "same" with a stride pads left or right depending on the length, so neighbours would change a sentence.
-        raise ConfigError("stride: a stride above 1 needs pad_mode 'pad' or 'valid', got 'same'")
-    smallest = min((block.kernel for block in blocks), default=1)
-    if pad_mode == "pad" and padding >= smallest:
-        raise ConfigError(f"padding: got {padding}, wanted less than the smallest kernel, {smallest}")
+    def output_lengths(self, frames: Any) -> Any:
+        return steps_of(frames, self.blocks, self.pad_mode, self.padding, self.over_time)
 
+    def output_bins(self, num_bins: int) -> int:
+        """Frequency bins left for the dense layers.
 
-def convolved(length: Any, kernel: int, stride: int, pad_mode: str, padding: int) -> Any:
-    """Length after one convolution; works on ints, NumPy arrays and MindSpore tensors alike."""
-    if pad_mode == "same":
-        return (length + stride - 1) // stride
-    margin = 2 * padding if pad_mode == "pad" else 0
-    return (length + margin - kernel) // stride + 1
+        Raises:
+            ConfigError: there are none left.
+        """
+        bins = int(after_blocks(num_bins, self.blocks, 1, self.pad_mode, self.padding))
+        if bins < 1:
+            raise ConfigError(
+                f"model.blocks: {num_bins} feature bins shrink to {bins}; pool less over frequency or use more bins"
+            )
+        return bins
 
+    def build(self, *, num_bins: int, num_units: int) -> nn.Cell:
+        from dfcnn_ms.models.cells.dfcnn import DfcnnCell
 
-def after_block(length: Any, block: Block, axis: int, pad_mode: str, padding: int) -> Any:
-    """Length after a whole block along ``axis`` (0 time, 1 frequency)."""
-    for index in range(block.convs):
-        stride = block.stride[axis] if index == 0 else 1
-        length = convolved(length, block.kernel, stride, pad_mode, padding)
-    return length // block.pool[axis]
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return DfcnnCell(num_units, self.output_bins(num_bins), **fields)
 
+    def layers(self) -> Iterator[str]:
+        """Each block of the table in a few words, then the dense layers."""
+        for block in self.blocks:
+            size = f"{block.kernel}{TIMES}{block.kernel}"
+            shrinks = {"stride": block.stride, "pool": block.pool}
+            extras = [f"{how} {by[0]}{TIMES}{by[1]}" for how, by in shrinks.items() if tuple(by) != (1, 1)]
+            convs = f"{block.convs}{SPACE}{TIMES}{SPACE}" if block.convs > 1 else ""
+            yield f"{convs}{block.channels} ({', '.join([size, *extras])})"
+        if self.over_time == "mean":
+            yield "mean over time"
+        if self.hidden:
+            yield "dense " + ", ".join(map(str, self.hidden))
 
-def after_blocks(length: Any, blocks: Sequence[Block], axis: int, pad_mode: str, padding: int) -> Any:
-    """Length after all blocks; zero or negative where the input is too short for one step."""
-    for block in blocks:
-        length = after_block(length, block, axis, pad_mode, padding)
-    return length
+    @property
+    def cure_for_few_steps(self) -> str:
+        return "pool less over time in model.blocks"
+
+    def narrowed(self, width: int) -> Dfcnn:
+        blocks = tuple(replace(block, channels=min(block.channels, width)) for block in self.blocks)
+        return replace(self, blocks=blocks, hidden=tuple(min(one, width) for one in self.hidden))
+
+    def parameters(self, *, num_bins: int, num_units: int) -> int:
+        """Trainable numbers of the network."""
+        widths = [1, *(block.channels for block in self.blocks)]
+        count = 2 * widths[-1]  # the batch norm before the dense layers
+        for inputs, block in zip(widths, self.blocks, strict=False):
+            before = [inputs, *[block.channels] * (block.convs - 1)]
+            count += sum(block.kernel**2 * one * block.channels + 2 * block.channels for one in before)
+        dense = [widths[-1] * self.output_bins(num_bins), *self.hidden, num_units]
+        return count + sum((one + 1) * other for one, other in itertools.pairwise(dense))
+
+    def multiply_adds(self, frames: int, *, num_bins: int, num_units: int) -> int:
+        """Multiplications of one forward pass of T frames; normalising, pooling and activations are not counted."""
+        count, inputs, sides = 0, 1, [frames, num_bins]
+        for block in self.blocks:
+            for index in range(block.convs):
+                for axis in (0, 1):
+                    stride = block.stride[axis] if index == 0 else 1
+                    sides[axis] = convolved(sides[axis], block.kernel, stride, self.pad_mode, self.padding)
+                count += sides[0] * sides[1] * block.kernel**2 * inputs * block.channels
+                inputs = block.channels
+            sides = [side // pool for side, pool in zip(sides, block.pool, strict=True)]
+        dense = [inputs * sides[1], *self.hidden, num_units]
+        steps = sides[0] if self.over_time == "steps" else 1
+        return count + steps * sum(one * other for one, other in itertools.pairwise(dense))

@@ -6,9 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from dfcnn_ms.evaluation.results import Heard, Pair, parts, syllabic
 from dfcnn_ms.reporting.markup import Html, bar, section, table, tag
-from dfcnn_ms.reporting.results import NOTHING, Heard, Pair, parts, percent, syllabic, written
+from dfcnn_ms.reporting.words import NOTHING, percent, written
 from dfcnn_ms.text.pinyin import SYLLABLES
+from dfcnn_ms.wording import plural
 
 #: rows of the table
 CONFUSIONS = 20
@@ -25,20 +27,20 @@ NO_INITIAL = "\N{EMPTY SET}"
 INITIALS = [initial or NO_INITIAL for initial in SYLLABLES]
 
 
-def confusions(heard: Sequence[Heard]) -> Html | None:
+def confusions(heard: Sequence[Heard], unit: str) -> Html | None:
     """The chapter; None when nothing was confused."""
     pairs = Counter(pair for one in heard for pair in one.pairs)
     if all(said == written for said, written in pairs):
         return None
     left = [tag("h3", "Most frequent confusions"), _table(heard, pairs)]
-    right = _syllable_matrix(pairs)
+    right = _unit_matrix(pairs, plural(unit))
     parted = _aligned_parts(pairs) if syllabic(heard) else None
     if parted:
         (left if right else right).extend([tag("h3", "Parts of the syllable"), _parts(parted)])
     note = f"A dash ({NOTHING}) stands for nothing: said but not heard, or heard but not said."
     columns = [tag("div", *column) for column in (left, right) if column]
     pictures = _part_matrices(parted) if parted else []
-    return section("Which syllables", tag("div", *columns, class_="columns"), *pictures, note=note)
+    return section(f"Which {plural(unit)}", tag("div", *columns, class_="columns"), *pictures, note=note)
 
 
 def _table(heard: Sequence[Heard], pairs: Counter[Pair]) -> Html:
@@ -100,12 +102,13 @@ def _parts(parted: Mapping[str, Counter[Pair]]) -> Html:
     return table("wnnb", ["part", "wrong", f"of {aligned:,}", ""], rows)
 
 
-def _syllable_matrix(pairs: Counter[Pair]) -> list[Html]:
+def _unit_matrix(pairs: Counter[Pair], what: str) -> list[Html]:
     """Said against heard as a picture, where the units are few."""
     units = sorted({unit for pair in pairs for unit in pair if unit is not None})
     if not 2 <= len(units) <= MATRIX_UNITS:
         return []
-    return _picture("Said (rows) and heard (columns)", "syllables", pairs, [*units, None])
+    gap = [None] if any(None in pair for pair in pairs) else []
+    return _picture("Said (rows) and heard (columns)", what, pairs, [*units, *gap])
 
 
 def _part_matrices(parted: Mapping[str, Counter[Pair]]) -> list[Html]:

@@ -10,9 +10,10 @@ import io
 from collections.abc import Iterator, Sequence
 
 from dfcnn_ms.corpora.doctor import verdict
-from dfcnn_ms.corpora.findings import SEVERITIES, Finding, Material, Split, many
+from dfcnn_ms.corpora.findings import SEVERITIES, Finding, Material, Split
 from dfcnn_ms.reporting.data_plots import draw_data
 from dfcnn_ms.reporting.markup import SPACE, Html, bar, facts, page, section, table, tag
+from dfcnn_ms.wording import many
 
 #: the colour of each severity, one of the classes of the page
 _COLOURS = dict(zip(SEVERITIES, ("S", "D", "right"), strict=True))

@@ -1,4 +1,4 @@
-"""A page about a test set: how many syllables are wrong, whose, which, and how the worst sentences sound.
+"""A page about a test set: how many units are wrong, whose, which, and how the worst sentences sound.
 
 The page is one file: pictures, sounds, style and script are inside it, and nothing is fetched from anywhere.
 The same evaluation gives the same page.
@@ -12,19 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.evaluation.results import Heard, counts, rate_name, total
+from dfcnn_ms.evaluation.runs import Clock, Run, interval
 from dfcnn_ms.metrics import Edits, Scatter, score_interval
 from dfcnn_ms.reporting.confusions import confusions
 from dfcnn_ms.reporting.markup import SPACE, Html, bar, facts, page, section, table, tag
-from dfcnn_ms.reporting.results import NOTHING, RATES, Heard, counts, many, percent, total
-from dfcnn_ms.reporting.runs import Clock, Run, interval
 from dfcnn_ms.reporting.sentences import sentences
+from dfcnn_ms.reporting.words import NOTHING, many, percent
+from dfcnn_ms.wording import plural
 
 if TYPE_CHECKING:
     from dfcnn_ms.recognizer import Recognizer
-    from dfcnn_ms.training.checkpoint import Meta
+    from dfcnn_ms.runtime.meta import Meta
 
 #: rows of the tables by speaker and by length
 SPEAKERS, LENGTHS = 15, 10
@@ -35,7 +37,6 @@ BEYOND = 4
 #: two speakers say nothing about a third one
 LEAST_SPEAKERS = 3
 
-TIMES = "\N{MULTIPLICATION SIGN}"
 ARROW = " \N{RIGHTWARDS ARROW} "
 RATE_HEADS = ["", "rate", "95 % interval", "S", "D", "I"]
 PACKAGES = {"dfcnn-ms": "dfcnn_ms", "mindspore": "MindSpore", "numpy": "NumPy"}
@@ -54,9 +55,14 @@ def report(recognizer: Recognizer, run: Run) -> str:
     heard = run.heard
     if not heard:
         raise DataError(f"{run.manifest}: a report needs at least one utterance; got none")
-    chapters = [_rates_and_time(run), _where(heard), confusions(heard), sentences(recognizer, heard)]
-    title = f"{run.name}: {percent(total(heard).rate)} of the syllables wrong"
-    return page(title, _opening(run), _headline(heard), *filter(None, chapters), _network(recognizer))
+    chapters = [
+        _rates_and_time(run),
+        _where(run),
+        confusions(heard, run.unit),
+        sentences(recognizer, heard, run.unit),
+    ]
+    title = f"{run.name}: {percent(total(heard).rate)} of the {plural(run.unit)} wrong"
+    return page(title, _opening(run), _headline(run), *filter(None, chapters), _network(recognizer))
 
 
 def _opening(run: Run) -> Html:
@@ -67,19 +73,20 @@ def _opening(run: Run) -> Html:
     about = f"on {Path(*run.manifest.absolute().parts[-2:])}: {', '.join(words)}"
     return tag(
         "header",
-        tag("p", "Syllable errors of", class_="kicker"),
+        tag("p", f"{run.unit.capitalize()} errors of", class_="kicker"),
         tag("h1", run.name),
         tag("p", about, class_="about"),
     )
 
 
-def _headline(heard: Sequence[Heard]) -> Html:
+def _headline(run: Run) -> Html:
+    heard = run.heard
     edits = total(heard)
     figure, unit = percent(edits.rate).split(SPACE)
     rate = tag("div", figure, tag("small", f"{SPACE}{unit}"), class_="rate")
-    said = f"{many(edits.total, 'error')} in {many(edits.reference_length, 'syllable')}"
+    said = f"{many(edits.total, 'error')} in {many(edits.reference_length, run.unit)}"
     left = tag("div", rate, tag("p", said, class_="meta"), *_interval(heard))
-    return tag("div", left, tag("div", *_kinds(edits), *_sentences_right(heard)), class_="headline")
+    return tag("div", left, tag("div", *_kinds(edits), *_sentences_right(heard), *_also(run)), class_="headline")
 
 
 def _interval(heard: Sequence[Heard]) -> Iterator[Html]:
@@ -107,6 +114,11 @@ def _sentences_right(heard: Sequence[Heard]) -> Iterator[Html]:
     yield facts({f"of {many(len(heard), 'sentence')} without an error": f"{right:,}"})
 
 
+def _also(run: Run) -> Iterator[Html]:
+    if run.also:
+        yield facts({name: percent(share) for name, share in run.also.items()})
+
+
 def _division(shares: Mapping[str, int]) -> Html:
     """One bar, divided in proportion; each part has the colour of its class."""
     shown = {name: share for name, share in shares.items() if share} or {"rest": 1}
@@ -116,7 +128,10 @@ def _division(shares: Mapping[str, int]) -> Html:
 
 def _rates_and_time(run: Run) -> Html:
     """Every rate with its interval, every decoder with its time, and how fast the whole was."""
-    left = [tag("h3", "Rates"), table("wnnnnn", RATE_HEADS, map(_rate, *zip(*counts(run.heard).items(), strict=True)))]
+    left = [
+        tag("h3", "Rates"),
+        table("wnnnnn", RATE_HEADS, map(_rate, *zip(*counts(run.heard, run.unit).items(), strict=True))),
+    ]
     right = []
     if run.decoders:
         right += [tag("h3", "Decoders"), _decoders(run)]
@@ -131,7 +146,12 @@ def _rate(name: str, edits: Sequence[Edits]) -> Sequence[str]:
     whole = sum(edits, Edits())
     low, high = interval(edits)
     kinds = (whole.substitutions, whole.deletions, whole.insertions)
-    return (RATES[name], percent(whole.rate), f"{percent(low)} to {percent(high)}", *(f"{kind:,}" for kind in kinds))
+    return (
+        rate_name(name),
+        percent(whole.rate),
+        f"{percent(low)} to {percent(high)}",
+        *(f"{kind:,}" for kind in kinds),
+    )
 
 
 def _decoders(run: Run) -> Html:
@@ -154,8 +174,10 @@ def _time(clock: Clock) -> str:
     return f"Real-time factor {clock.real_time_factor:.3g}: {took}, on {where}."
 
 
-def _where(heard: Sequence[Heard]) -> Html:
-    columns = [tag("div", *column) for column in (_speakers(heard), [*_lengths(heard), *_noise(heard)]) if column]
+def _where(run: Run) -> Html:
+    heard = run.heard
+    lengths = _lengths(heard, plural(run.unit))
+    columns = [tag("div", *column) for column in (_speakers(heard), [*lengths, *_noise(heard)]) if column]
     note = (
         f"A line over a bar is its 95{SPACE}% interval: where the rate would lie with other sentences of the same kind."
     )
@@ -185,14 +207,14 @@ def _speaker_interval(speakers: Mapping[str, Edits]) -> Iterator[Html]:
         yield tag("p", text + f"(95{SPACE}% interval, by how much the speakers differ).", class_="about")
 
 
-def _lengths(heard: Sequence[Heard]) -> list[Html]:
+def _lengths(heard: Sequence[Heard], units: str) -> list[Html]:
     """A row for each length, or for each range of lengths where they are many."""
     lengths = [one.edits.reference_length for one in heard]
     low, width = min(lengths), math.ceil((max(lengths) - min(lengths) + 1) / LENGTHS)
     groups = _grouped(heard, [low + (length - low) // width * width for length in lengths])
     last = {start: min(start + width - 1, max(lengths)) for start in groups}
     names = {start: f"{start}" + (f"{NOTHING}{last[start]}" if last[start] > start else "") for start in groups}
-    return [tag("h3", "By length"), _rates("syllables", [(names[start], groups[start]) for start in groups], heard)]
+    return [tag("h3", "By length"), _rates(units, [(names[start], groups[start]) for start in groups], heard)]
 
 
 def _noise(heard: Sequence[Heard]) -> list[Html]:
@@ -264,34 +286,22 @@ def _input(recognizer: Recognizer) -> str:
 
 def _parameters(recognizer: Recognizer) -> int:
     """Trainable numbers; 0 where whatever runs the network does not say."""
-    network: Any = getattr(recognizer.acoustics, "network", None)
-    weights = network.trainable_params() if hasattr(network, "trainable_params") else ()
-    return sum(math.prod(weight.shape) for weight in weights)
+    network = recognizer.network
+    sizes = {"num_bins": recognizer.frontend.features.num_bins, "num_units": len(recognizer.vocabulary)}
+    return network.parameters(**sizes) if recognizer.meta else 0
 
 
 def _training(meta: Meta) -> dict[str, str]:
     train, augment = meta.config.train, meta.config.augment
     schedule = type(train.schedule).__name__
-    dev = meta.metrics.get("dev_syllable_error_rate")
+    dev = meta.dev_error
     return {
-        "Layers": ARROW.join(_layers(meta.config.model)),
+        "Layers": ARROW.join(meta.config.model.layers()),
         "Trained": f"to epoch {meta.epoch} of {train.epochs}, step {meta.step:,}",
         "Error on dev": "" if dev is None else percent(dev),
         "Optimiser": f"{train.optimizer}, rate {train.rate:g}, {schedule}, batches of {train.batch_size}",
         "Augmentation": ", ".join(type(one).__name__ for one in (*augment.wave, *augment.features)),
     }
-
-
-def _layers(model: Any) -> Iterator[str]:
-    """Each block of the table in a few words, then the dense layers."""
-    for block in model.blocks:
-        size = f"{block.kernel}{TIMES}{block.kernel}"
-        shrinks = {"stride": block.stride, "pool": block.pool}
-        extras = [f"{how} {by[0]}{TIMES}{by[1]}" for how, by in shrinks.items() if tuple(by) != (1, 1)]
-        convs = f"{block.convs}{SPACE}{TIMES}{SPACE}" if block.convs > 1 else ""
-        yield f"{convs}{block.channels} ({', '.join([size, *extras])})"
-    if model.hidden:
-        yield "dense " + ", ".join(map(str, model.hidden))
 
 
 def _versions() -> Iterator[str]:

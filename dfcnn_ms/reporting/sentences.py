@@ -13,8 +13,9 @@ import soundfile
 
 from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
 from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.evaluation.results import Heard, Pair
 from dfcnn_ms.reporting.markup import SPACE, Html, section, tag
-from dfcnn_ms.reporting.results import NOTHING, Heard, Pair, kind_of, many, written
+from dfcnn_ms.reporting.words import NOTHING, kind_of, many, written
 
 if TYPE_CHECKING:
     from dfcnn_ms.recognizer import Recognizer
@@ -40,14 +41,14 @@ def worst(heard: Sequence[Heard]) -> list[Heard]:
     return [one for one in order[:SENTENCES] if one.edits.total] or order[:EXAMPLES]
 
 
-def sentences(recognizer: Recognizer, heard: Sequence[Heard]) -> Html:
+def sentences(recognizer: Recognizer, heard: Sequence[Heard], unit: str) -> Html:
     """The chapter."""
     shown, left, cards = worst(heard), SOUND_BYTES, []
     for one in shown:
         wave = _wave(one.utterance)
         fits = 2 * len(wave) <= left
         left -= 2 * len(wave) if fits else 0
-        cards.append(_card(recognizer, one, wave, fits=fits))
+        cards.append(_card(recognizer, one, wave, unit, fits=fits))
     return section("Sentences to listen to", *cards, note=_note(heard, len(shown)))
 
 
@@ -65,12 +66,12 @@ def _wave(utterance: Utterance) -> np.ndarray:
     return read_wave(utterance.path, start=utterance.start, seconds=utterance.seconds)
 
 
-def _card(recognizer: Recognizer, one: Heard, wave: np.ndarray, *, fits: bool) -> Html:
+def _card(recognizer: Recognizer, one: Heard, wave: np.ndarray, unit: str, *, fits: bool) -> Html:
     """One sentence with everything that there is to see and to hear of it."""
     features = recognizer.frontend(wave)
     seconds = len(wave) / SAMPLE_RATE
     image = _data("image/png", picture(features))
-    moments = list(_moments(recognizer, one, features, seconds))
+    moments = list(_moments(one, seconds))
     sound = tag(
         "div",
         tag("img", src=image, alt="the features that the network received"),
@@ -79,15 +80,15 @@ def _card(recognizer: Recognizer, one: Heard, wave: np.ndarray, *, fits: bool) -
         class_="sound",
         style=f"min-width:{seconds * PIXELS_PER_SECOND:.0f}px",
     )
-    pieces = [_header(one, seconds), alignment(one.pairs), tag("div", sound, class_="scroll")]
+    pieces = [_header(one, seconds, unit), alignment(one.pairs), tag("div", sound, class_="scroll")]
     return tag("article", *pieces, _player(wave, fits=fits))
 
 
-def _header(one: Heard, seconds: float) -> Html:
+def _header(one: Heard, seconds: float, unit: str) -> Html:
     utterance, counts = one.utterance, one.edits
     words = [utterance.speaker, f"{seconds:.1f}{SPACE}s"]
     words += [f"{one.snr_db:.0f}{SPACE}dB over the noise"] if math.isfinite(one.snr_db) else []
-    words.append(f"{many(counts.total, 'error')} in {many(counts.reference_length, 'syllable')}")
+    words.append(f"{many(counts.total, 'error')} in {many(counts.reference_length, unit)}")
     pieces = [tag("h3", utterance.id), tag("p", ", ".join(filter(None, words)), class_="meta")]
     pieces += [tag("p", text, class_="meta", lang="zh") for text in _texts(one)]
     return tag("header", *pieces)
@@ -115,13 +116,10 @@ def _pair(pair: Pair) -> Html:
     return tag("li", written(pair[0]), tag("span", written(pair[1]), class_="wrong"), mark, class_=kind)
 
 
-def _moments(recognizer: Recognizer, one: Heard, features: np.ndarray, seconds: float) -> Iterator[Html]:
-    """What was heard, where it was heard; nothing if the network, asked again, hears something else."""
-    transcript = recognizer.read([features])[0]
-    if transcript.syllables != one.syllables:
-        return
+def _moments(one: Heard, seconds: float) -> Iterator[Html]:
+    """What was heard, where it was heard; nothing where that is not known."""
     kinds = [kind_of(pair) for pair in one.pairs if pair[1] is not None]
-    moments = zip(transcript.syllables, transcript.seconds, kinds, strict=True)
+    moments = zip(one.syllables, one.starts, kinds, strict=True) if one.starts else ()
     previous, low = -math.inf, False
     for syllable, second, kind in moments:
         low = not low and (second - previous) * PIXELS_PER_SECOND < CROWDED_PIXELS

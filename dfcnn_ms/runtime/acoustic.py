@@ -1,12 +1,10 @@
-"""A network in use: NumPy features in, NumPy log-probabilities out, always in eval mode."""
+"""A MindSpore network in use: NumPy features in, NumPy log-probabilities out, always in eval mode."""
 
 from __future__ import annotations
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, ops
-
-from dfcnn_ms.models.dfcnn import Dfcnn
+from mindspore import Tensor, nn, ops
 
 
 class Acoustic:
@@ -16,7 +14,7 @@ class Acoustic:
         >>> log_probs, steps = Acoustic(network)(features, lengths)  # (B, U, V), (B,)
     """
 
-    def __init__(self, network: Dfcnn) -> None:
+    def __init__(self, network: nn.Cell) -> None:
         self.network = network
 
     def steps(self, lengths: np.ndarray) -> np.ndarray:

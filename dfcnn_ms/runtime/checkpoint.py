@@ -1,94 +1,26 @@
-"""One file that is enough: weights, configuration, vocabulary, normalisation and where training stood."""
+"""MindSpore checkpoints: one file that is enough, weights and :class:`~dfcnn_ms.runtime.meta.Meta` together."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import mindspore as ms
-import numpy as np
 from mindspore import Parameter, nn
 
-from dfcnn_ms.audio.features import GlobalCmvn
-from dfcnn_ms.config import Config, parse_config
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.files import replacing
-from dfcnn_ms.models.dropout import COUNTER
-from dfcnn_ms.text.vocabulary import Vocabulary
-from dfcnn_ms.training.history import TARGET
+from dfcnn_ms.models.cells.dropout import COUNTER
+from dfcnn_ms.runtime.acoustic import Acoustic
+from dfcnn_ms.runtime.device import use_device, use_mode
+from dfcnn_ms.runtime.loaded import Loaded, check_there
+from dfcnn_ms.runtime.meta import Meta
 
-FORMAT = 1
 #: what the names of averaged weights begin with, in a checkpoint that holds the whole state of training
 AVERAGE = "ema."
 _META = "dfcnn_ms"
-
-
-@dataclass(frozen=True)
-class Meta:
-    """Everything in a checkpoint besides the weights.
-
-    Attributes:
-        config: the resolved page the network was trained with.
-        vocabulary: the units of its outputs.
-        cmvn: the global normalisation, or None.
-        manifests: split -> absolute path of the manifest, where it was when training ran.
-        epoch, step: where training stood.
-        metrics: figures of the epoch that was saved, such as ``dev_syllable_error_rate``.
-        decoding: what was tuned on the dev set after training: ``lm_weight``, ``length_bonus``, ``temperature``.
-        training: everything but numbers that a resumed training needs, in a checkpoint that can be resumed.
-    """
-
-    config: Config
-    vocabulary: Vocabulary
-    cmvn: GlobalCmvn | None = None
-    manifests: Mapping[str, str] = field(default_factory=dict)
-    epoch: int = 0
-    step: int = 0
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    decoding: Mapping[str, float] = field(default_factory=dict)
-    training: Mapping[str, Any] | None = None
-
-    def to_json(self) -> str:
-        """The meta data as text, as it is stored."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "config": self.config.model_dump(mode="json"),
-                "vocabulary": json.loads(self.vocabulary.to_json()),
-                "cmvn": None if self.cmvn is None else self.cmvn.to_dict(),
-                "manifests": dict(self.manifests),
-                "epoch": self.epoch,
-                "step": self.step,
-                "metrics": dict(self.metrics),
-                "decoding": dict(self.decoding),
-                "training": self.training,
-            },
-            ensure_ascii=False,
-        )
-
-    @classmethod
-    def from_json(cls, text: str, where: str) -> Meta:
-        """Reads back what :meth:`to_json` wrote; ``where`` names the file in errors."""
-        stored = json.loads(text)
-        if stored["format"] != FORMAT:
-            raise CheckpointError(
-                f"{where}: written in format {stored['format']}, this version of dfcnn_ms reads format {FORMAT}; "
-                "use the version that wrote it"
-            )
-        return cls(
-            config=parse_config(stored["config"], where=where),
-            vocabulary=Vocabulary.from_json(json.dumps(stored["vocabulary"])),
-            cmvn=None if stored["cmvn"] is None else GlobalCmvn.from_dict(stored["cmvn"]),
-            manifests=stored["manifests"],
-            epoch=stored["epoch"],
-            step=stored["step"],
-            metrics=stored["metrics"],
-            decoding=stored.get("decoding", {}),
-            training=stored.get("training"),
-        )
 
 
 @dataclass(frozen=True)
@@ -145,50 +77,6 @@ def update_decoding(path: str | Path, values: Mapping[str, float]) -> None:
     save(path, stored.parameters, meta)
 
 
-def best_of(run: Path, count: int) -> list[Path]:
-    """The ``epochNNN.ckpt`` of a run whose dev error was lowest, the best first.
-
-    Raises:
-        CheckpointError: the run has kept fewer than two.
-    """
-    found = [(load(path).meta.metrics[TARGET], path) for path in sorted((run / "checkpoints").glob("epoch*.ckpt"))]
-    if len(found) < 2:
-        raise CheckpointError(
-            f"{run}: has kept {len(found)} networks, wanted at least 2 to average; train with train.keep_best=5 "
-            "or train.save_every=1"
-        )
-    return [path for _, path in sorted(found)[:count]]
-
-
-def save_mean(path: str | Path, sources: Sequence[Path]) -> None:
-    """Writes the mean of the weights of several checkpoints of one network.
-
-    Raises:
-        CheckpointError: they are not of one network, or do not write the same units.
-    """
-    stored = [load(source) for source in sources]
-    first = stored[0]
-    for source, other in zip(sources, stored, strict=True):
-        same = other.meta.config.model == first.meta.config.model and other.meta.vocabulary == first.meta.vocabulary
-        if not same or shapes(other.weights) != shapes(first.weights):
-            raise CheckpointError(f"{source}: is another network than {sources[0]}; average networks of one kind")
-    means = {
-        name: Parameter(
-            np.mean([one.weights[name].asnumpy().astype(np.float64) for one in stored], axis=0).astype(
-                value.asnumpy().dtype
-            ),
-            name=name,
-        )
-        for name, value in first.weights.items()
-    }
-    save(path, means, replace(first.meta, training=None, metrics={}))
-
-
-def shapes(weights: Mapping[str, Parameter]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape."""
-    return {name: tuple(value.shape) for name, value in weights.items()}
-
-
 def load(path: str | Path) -> Checkpoint:
     """Reads and verifies a checkpoint of this package.
 
@@ -196,10 +84,7 @@ def load(path: str | Path) -> Checkpoint:
         CheckpointError: missing, a directory, truncated, corrupt, or not one of ours.
     """
     path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(f"{path}: is a directory, wanted a checkpoint file such as dfcnn.ckpt")
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; train one with: python -m dfcnn_ms.train")
+    check_there(path)
     parameters = _read(path)
     if _META not in parameters:
         raise CheckpointError(f"{path}: a MindSpore checkpoint, but not one that dfcnn_ms.train wrote; train one first")
@@ -217,3 +102,14 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read, it is truncated, corrupt or no checkpoint ({reason}); use an earlier one from "
             "summary/<run>/checkpoints or train again"
         ) from None
+
+
+def for_use(path: Path, device_target: str) -> Loaded:
+    """The network of a checkpoint, ready to listen on a device."""
+    stored = load(path)
+    device = use_device(device_target)
+    use_mode("pynative")  # every file has its own length: compiling for each would cost seconds
+    config = stored.meta.config
+    network = config.model.build(num_bins=config.features.num_bins, num_units=len(stored.meta.vocabulary))
+    stored.load_into(network)
+    return Loaded(Acoustic(network), stored.meta, device)

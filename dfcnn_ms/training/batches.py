@@ -8,7 +8,6 @@ MindSpore: loader processes make batches without it.
 from __future__ import annotations
 
 import bisect
-import itertools
 import logging
 import math
 from collections import Counter
@@ -360,15 +359,6 @@ class BatchSource:
         import mindspore.dataset as ds
 
         return ds.GeneratorDataset(self, COLUMNS, shuffle=False)
-
-
-def infeasible(labels: Sequence[Sequence[int]], steps: Sequence[int]) -> list[int]:
-    """Indices of the utterances that CTC cannot align: fewer output steps than labels plus adjacent repeats."""
-    return [
-        index
-        for index, (label, available) in enumerate(zip(labels, steps, strict=True))
-        if available < len(label) + sum(left == right for left, right in itertools.pairwise(label))
-    ]
 
 
 def open_corpus(

@@ -17,8 +17,7 @@ from tqdm import tqdm
 from dfcnn_ms.errors import DfcnnError, Interrupted
 from dfcnn_ms.training.batches import BatchSource
 from dfcnn_ms.training.coach import advise
-from dfcnn_ms.training.evaluation import Output
-from dfcnn_ms.training.history import TARGET, History, StepOutputs
+from dfcnn_ms.training.history import History, StepOutputs
 from dfcnn_ms.training.optimizers import RateTable
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class Bookkeeper(Callback):
         self.source = source
         self.infeasible = infeasible
         labels, weights = source.corpus.labels, source.plan.weights
-        self.syllables = float(np.average([len(label) for label in labels], weights=weights))
+        self.units = float(np.average([len(label) for label in labels], weights=weights))
         self.label_entropy = entropy(labels, weights)
 
     def on_train_epoch_begin(self, run_context: RunContext) -> None:
@@ -81,7 +80,7 @@ class Bookkeeper(Callback):
         self.history.note(
             step=self.history.step,
             train_loss=sums.get("loss", float("nan")) / steps,
-            loss_per_syllable=sums.get("loss", float("nan")) / steps / self.syllables,
+            **{f"loss_per_{self.history.unit}": sums.get("loss", float("nan")) / steps / self.units},
             gradient_norm=sums.get("norm", float("nan")) / steps,
             skipped_steps=int(sums.get("skipped", 0)),
             infeasible=self.infeasible,
@@ -97,7 +96,7 @@ class Bookkeeper(Callback):
 
 
 def entropy(labels: Sequence[Sequence[int]], weights: np.ndarray | None = None) -> float:
-    """Nats per syllable of the labels: what a network loses that knows how frequent each is, and nothing else.
+    """Nats per unit of the labels: what a network loses that knows how frequent each is, and nothing else.
 
     Args:
         labels: of each utterance.
@@ -155,9 +154,9 @@ class GradientReport(Callback):
 
 
 class Evaluate(Callback):
-    """Measures the dev set after each epoch: the corpus-level syllable error rate, and what the output looks like."""
+    """Measures the dev set after each epoch: the figure that decides, and what else the task makes of it."""
 
-    def __init__(self, history: History, measure: Callable[[], Output]) -> None:
+    def __init__(self, history: History, measure: Callable[[], dict[str, float]]) -> None:
         super().__init__()
         self.history = history
         self.measure = measure
@@ -165,17 +164,7 @@ class Evaluate(Callback):
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Decodes the dev set and notes its error."""
         started = time.monotonic()
-        output = self.measure()
-        edits = output.edits
-        self.history.note(
-            **{TARGET: edits.rate},
-            dev_substitutions=edits.substitutions,
-            dev_deletions=edits.deletions,
-            dev_insertions=edits.insertions,
-            blank_fraction=output.blanks / max(1, output.steps),
-            emitted_ratio=output.emitted / max(1, edits.reference_length),
-            entropy=output.entropy / max(1, output.steps),
-        )
+        self.history.note(**self.measure())
         self.history.time(dev_seconds=round(time.monotonic() - started, 3))
 
 
@@ -190,7 +179,7 @@ class Coach(Callback):
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Looks at all epochs so far."""
-        advice = advise(self.history.records)
+        advice = advise(self.history.records, self.history.unit, self.history.target)
         self.history.note(coach=advice.rule)
         self.sentence = advice.sentence
         if not (self.act and advice.action):
@@ -225,7 +214,7 @@ class KeepNetworks(Callback):
 
     def kept(self) -> set[int]:
         """The epochs whose networks stay."""
-        ranked = sorted(self.history.epochs, key=lambda record: (record[TARGET], record["epoch"]))
+        ranked = sorted(self.history.epochs, key=lambda record: (record[self.history.target], record["epoch"]))
         best = {record["epoch"] for record in ranked[: self.best]} if self.best > 1 else set()
         return best | {record["epoch"] for record in ranked if self.every and record["epoch"] % self.every == 0}
 
@@ -366,8 +355,9 @@ class Progress(Callback):
         last = self.history.records[-1]
         seconds = np.mean([record["train_seconds"] + record["dev_seconds"] for record in self.history.records])
         log.info(
-            "epoch %*d/%d  loss %7.3f  dev syllable error %6.2f %%  rate %.1e  %4.0f utt/s  %3.0f s left",
-            len(str(self.epochs)), last["epoch"], self.epochs, last["train_loss"], 100 * last[TARGET],
+            "epoch %*d/%d  loss %7.3f  dev %s error %6.2f %%  rate %.1e  %4.0f utt/s  %3.0f s left",
+            len(str(self.epochs)), last["epoch"], self.epochs, last["train_loss"], self.history.unit,
+            100 * last[self.history.target],
             last["learning_rate"], last["utterances_per_second"], seconds * (self.epochs - last["epoch"]),
         )  # fmt: skip
         if self.coach is not None:

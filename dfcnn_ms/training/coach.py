@@ -10,23 +10,22 @@ utterance), ``loss_per_syllable``, ``label_entropy`` (nats per syllable of the t
 ``dev_syllable_error_rate``, ``blank_fraction`` (share of output steps whose best unit is the blank), ``emitted_ratio``
 (syllables written over syllables said), ``entropy`` (mean nats of an output step's distribution).
 
-A rule without the figures that it needs does not fire. The coach only speaks; whoever wants it to act does what
-``Advice.action`` says.
+Where a task counts in other units, the keys have their name in place of the syllable's. A rule without the figures that
+it needs does not fire. The coach only speaks; whoever wants it to act does what ``Advice.action`` says.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import statistics
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dfcnn_ms.training.history import TARGET as DEV
+from dfcnn_ms.tasks.task import TARGET
 from dfcnn_ms.training.history import epochs_since_best, is_number
-
-TRAIN = "train_syllable_error_rate"
+from dfcnn_ms.wording import plural
 
 #: on the blank plateau nearly all steps are blank and hardly a syllable is written
 PLATEAU_BLANKS, PLATEAU_EMITTED = 0.97, 0.1
@@ -72,9 +71,22 @@ class Advice:
 
 @dataclass(frozen=True)
 class Curve:
-    """The records of a training so far, oldest first."""
+    """The records of a training so far, oldest first.
+
+    Attributes:
+        records: of its epochs.
+        unit: in which errors are counted.
+        target: the figure of the dev set that decides.
+    """
 
     records: Sequence[Mapping[str, Any]]
+    unit: str = "syllable"
+    target: str = TARGET
+
+    @property
+    def train(self) -> str:
+        """The error of the training set, where that is known."""
+        return f"train_{self.unit}_error_rate"
 
     def points(self, key: str) -> list[tuple[int, float]]:
         """(epoch, value) of every record that has a finite value."""
@@ -94,18 +106,23 @@ class Curve:
         return float(value) if is_number(value) else None
 
     def losses(self) -> list[float]:
-        """The loss per syllable, or per utterance where that is not known; ends with that of the last record."""
-        key = "loss_per_syllable" if self.now("loss_per_syllable") is not None else "train_loss"
+        """The loss per unit, or per utterance where that is not known; ends with that of the last record."""
+        by_unit = f"loss_per_{self.unit}"
+        key = by_unit if self.now(by_unit) is not None else "train_loss"
         return self.values(key) if self.now(key) is not None else []
 
     def best(self) -> tuple[int, float] | None:
         """The epoch of the lowest dev error, and that error; the first of equals."""
-        return min(self.points(DEV), key=lambda point: point[1], default=None)
+        return min(self.points(self.target), key=lambda point: point[1], default=None)
+
+    def since_best(self) -> int:
+        """Epochs since the dev error was lowest."""
+        return epochs_since_best(self.records, self.target)
 
     def training_fell(self) -> bool:
         """Whether training has gone on getting better since the best dev error, by error or else by loss."""
-        since = epochs_since_best(self.records)
-        figures = self.values(TRAIN) if self.now(TRAIN) is not None else self.losses()
+        since = self.since_best()
+        figures = self.values(self.train) if self.now(self.train) is not None else self.losses()
         return len(figures) > since and figures[-1] <= (1 - TRAIN_FALL) * figures[-1 - since]
 
     def epochs_on_plateau(self) -> int:
@@ -145,37 +162,36 @@ class Rule:
     action: Action | None = None
 
 
-def advise(records: Sequence[Mapping[str, Any]]) -> Advice:
+def advise(records: Sequence[Mapping[str, Any]], unit: str = "syllable", target: str = TARGET) -> Advice:
     """The most urgent thing to be said about a training.
 
     Args:
         records: its epochs so far, as in ``metrics.jsonl``.
+        unit: in which errors are counted.
+        target: the figure of the dev set that decides.
 
     Example:
         >>> advise([{"epoch": 1, "train_loss": float("nan")}]).rule
         'not a number'
     """
-    curve = Curve(records)
+    curve = Curve(records, unit, target)
     for rule in RULES:
         facts = rule.facts(curve)
         if facts is not None:
-            return Advice(rule.sentence.format(**facts), rule.name, rule.action)
+            words = {"unit": unit, "units": plural(unit), **facts}
+            return Advice(rule.sentence.format(**words), rule.name, rule.action)
     return Advice("nothing is known of this training yet", "nothing known")
 
 
 def rules_table() -> str:
     """The rules as a Markdown table, the most urgent first; the page about training shows it."""
     rows = [("Rule", "Fires when", "Says", "`train.coach=act`", "Why")]
-    rows += [(r.name, r.when, r.sentence, str(r.action or "-"), r.why) for r in RULES]
+    words = {"{unit}": "syllable", "{units}": "syllables"}
+    for rule in RULES:
+        sentence = re.sub(r"\{units?\}", lambda found: words[found[0]], rule.sentence)
+        rows.append((rule.name, rule.when, sentence, str(rule.action or "-"), rule.why))
     rows.insert(1, ("---",) * 5)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def label_entropy(labels: Iterable[Sequence[int]]) -> float:
-    """What guessing each label by its frequency costs, in nats: where the blank plateau ends."""
-    counts = Counter(label for utterance in labels for label in utterance)
-    total = sum(counts.values())
-    return -sum(count / total * math.log(count / total) for count in counts.values())
 
 
 def percent(share: float) -> str:
@@ -202,7 +218,7 @@ def _skipped(curve: Curve) -> Facts | None:
 
 
 def _certain(curve: Curve) -> Facts | None:
-    entropy, error = curve.now("entropy"), curve.now(DEV)
+    entropy, error = curve.now("entropy"), curve.now(curve.target)
     if entropy is None or error is None or entropy >= CERTAIN or error < WRONG:
         return None
     return {"entropy": f"{entropy:.3f}", "error": percent(error)}
@@ -240,10 +256,10 @@ def _waits(curve: Curve) -> Facts | None:
 
 
 def _plateau(curve: Curve) -> Facts | None:
-    count, loss, end = curve.epochs_on_plateau(), curve.now("loss_per_syllable"), curve.now("label_entropy")
+    count, loss, end = curve.epochs_on_plateau(), curve.now(f"loss_per_{curve.unit}"), curve.now("label_entropy")
     if not count:
         return None
-    until = "at first" if end is None else f"until the loss per syllable is at about {end:.1f}"
+    until = "at first" if end is None else f"until the loss per {curve.unit} is at about {end:.1f}"
     return {
         "until": until + (f" (now {loss:.1f})" if end is not None and loss is not None else ""),
         "epochs": epochs(count),
@@ -258,11 +274,11 @@ def _endless_plateau(curve: Curve) -> Facts | None:
 
 
 def _dev_rises(curve: Curve, patience: int = PATIENCE, rise: float = DEV_RISE) -> Facts | None:
-    best, since = curve.best(), epochs_since_best(curve.records)
+    best, since = curve.best(), curve.since_best()
     if best is None or since < patience or not curve.training_fell():
         return None
     epoch, error = best
-    lately = statistics.mean(curve.values(DEV)[-SPAN:])
+    lately = statistics.mean(curve.values(curve.target)[-SPAN:])
     if lately < (1 + rise) * error:
         return None
     return {"epoch": str(epoch), "best": percent(error), "lately": percent(lately)}
@@ -273,24 +289,24 @@ def _dev_rises_for_long(curve: Curve) -> Facts | None:
 
 
 def _by_heart(curve: Curve) -> Facts | None:
-    train, dev = curve.now(TRAIN), curve.now(DEV)
+    train, dev = curve.now(curve.train), curve.now(curve.target)
     if train is None or dev is None or dev < BY_HEART_DEV or train > min(BY_HEART, BY_HEART_GAP * dev):
         return None
     return {"train": percent(train), "dev": percent(dev)}
 
 
 def _hardly_moves(curve: Curve) -> Facts | None:
-    losses, error = curve.losses(), curve.now(DEV)
+    losses, error = curve.losses(), curve.now(curve.target)
     if len(losses) <= SPAN or error is None or error < WRONG or losses[-1] < (1 - HARDLY) * losses[-1 - SPAN]:
         return None
     return {"before": f"{losses[-1 - SPAN]:.1f}", "now": f"{losses[-1]:.1f}"}
 
 
 def _stands_still(curve: Curve) -> Facts | None:
-    since, rates = epochs_since_best(curve.records), curve.values("learning_rate")[-SPAN - 1 :]
+    since, rates = curve.since_best(), curve.values("learning_rate")[-SPAN - 1 :]
     if since < PATIENCE or curve.training_fell() or (rates and rates[-1] < 0.7 * max(rates)):
         return None
-    return {"epochs": epochs(since), "error": percent(min(curve.values(DEV)))}
+    return {"epochs": epochs(since), "error": percent(min(curve.values(curve.target)))}
 
 
 def _writes_too_much(curve: Curve) -> Facts | None:
@@ -299,14 +315,14 @@ def _writes_too_much(curve: Curve) -> Facts | None:
 
 
 def _plateau_ends(curve: Curve) -> Facts | None:
-    emitted, error = curve.values("emitted_ratio"), curve.now(DEV)
+    emitted, error = curve.values("emitted_ratio"), curve.now(curve.target)
     if len(emitted) < 2 or error is None or not emitted[-2] <= 0.5 or not emitted[-1] > PLATEAU_EMITTED:
         return None
     return {"emitted": percent(emitted[-1]), "error": percent(error)}
 
 
 def _improves(curve: Curve) -> Facts | None:
-    errors = curve.values(DEV)
+    errors = curve.values(curve.target)
     span = min(SPAN, len(errors) - 1)
     if span < 1 or not 0 <= errors[-1] < errors[-1 - span]:
         return None
@@ -314,10 +330,10 @@ def _improves(curve: Curve) -> Facts | None:
 
 
 def _nothing_to_say(curve: Curve) -> Facts | None:
-    error = curve.now(DEV)
+    error = curve.now(curve.target)
     if error is None:
         return None
-    count = len(curve.values(DEV))
+    count = len(curve.values(curve.target))
     return {"error": percent(error), "so_far": "the first epoch" if count == 1 else f"no trend within {epochs(count)}"}
 
 
@@ -367,7 +383,7 @@ RULES = (
         "infeasible",
         "in the first epoch, when utterances have more syllables than output steps",
         _infeasible,
-        "{lost} utterances have more syllables than output steps and teach nothing: pool less over time",
+        "{lost} utterances have more {units} than output steps and teach nothing: pool less over time",
         "CTC needs one step for each syllable, and one more between equal neighbours",
     ),
     Rule(
@@ -435,14 +451,14 @@ RULES = (
         "writes too much",
         f"more than {TOO_MUCH:g} times as many syllables written as were said",
         _writes_too_much,
-        "it writes {emitted} times as many syllables as were said: normal at first, later look at the labels",
+        "it writes {emitted} times as many {units} as were said: normal at first, later look at the labels",
         "an untrained network chatters: recorded were five times as many, with a rate that was too low to end it",
     ),
     Rule(
         "plateau ends",
         f"at most half of the syllables were written before, and now more than {percent(PLATEAU_EMITTED)}",
         _plateau_ends,
-        "the blank plateau ends: it writes {emitted} of the syllables now, dev error {error}",
+        "the blank plateau ends: it writes {emitted} of the {units} now, dev error {error}",
         "the sudden fall that one waits for",
     ),
     Rule(

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from dfcnn_ms.files import write_text
-
-#: what is minimised: best checkpoints, early stopping and the plateau schedule all look at it
-TARGET = "dev_syllable_error_rate"
+from dfcnn_ms.tasks.task import TARGET
 
 METRICS, TIMINGS = "metrics.jsonl", "timings.jsonl"
 #: what a checkpoint keeps of a history
-SAVED = ("epochs", "timings", "step", "step_in_epoch", "sums", "counters", "points")
+SAVED = ("unit", "target", "epochs", "timings", "step", "step_in_epoch", "sums", "counters", "points")
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -28,13 +26,13 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def epochs_since_best(records: Sequence[Mapping[str, Any]]) -> int:
+def epochs_since_best(records: Sequence[Mapping[str, Any]], target: str = TARGET) -> int:
     """Epochs since the target was lowest; 0: the last one is the best (the first one of equals counts).
 
     Records without the target do not count. A target that is no finite number is never the lowest; if none is finite,
     the answer is 0.
     """
-    targets = [record[TARGET] if is_number(record[TARGET]) else math.inf for record in records if TARGET in record]
+    targets = [record[target] if is_number(record[target]) else math.inf for record in records if target in record]
     best = min(targets, default=math.inf)
     return 0 if best == math.inf else len(targets) - 1 - targets.index(best)
 
@@ -54,6 +52,8 @@ class History:
 
     Attributes:
         folder: of ``metrics.jsonl`` and ``timings.jsonl``, or None.
+        unit: in which errors are counted.
+        target: the figure that decides: best checkpoints, early stopping and the plateau schedule all look at it.
         epochs: the figures of each epoch, oldest first; the last one may still be open.
         timings: seconds and speeds of each epoch.
         step: steps done in all.
@@ -65,6 +65,8 @@ class History:
     """
 
     folder: Path | None = None
+    unit: str = "syllable"
+    target: str = TARGET
     epochs: list[dict[str, Any]] = field(default_factory=list)
     timings: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
@@ -132,11 +134,11 @@ class History:
 
     def epochs_since_best(self) -> int:
         """Epochs since the target was lowest; 0: the current one is the best."""
-        return epochs_since_best(self.epochs)
+        return epochs_since_best(self.epochs, self.target)
 
     def best(self) -> float:
         """The lowest target so far."""
-        targets = [record.get(TARGET) for record in self.epochs]
+        targets = [record.get(self.target) for record in self.epochs]
         return min((target for target in targets if is_number(target)), default=math.inf)
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,5 +147,5 @@ class History:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any], folder: Path | None) -> History:
-        """The inverse of :meth:`to_dict`."""
+        """The inverse of :meth:`to_dict`; a history that names no target is of a version that knew but one."""
         return cls(folder, **copy.deepcopy(dict(stored)))

@@ -25,13 +25,13 @@ _open: list[Interrupt] = []
 
 
 @functools.cache
-def _mind_forks() -> None:
-    """Tells every process forked from now on whose signals they are; Python keeps such a hook for good."""
+def _register_fork_hook() -> None:
+    """Lets every process that is forked from now on give up our handlers; Python keeps such a hook for good."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_leave_children_alone)
+        os.register_at_fork(after_in_child=_restore_signals_in_child)
 
 
-def _leave_children_alone() -> None:
+def _restore_signals_in_child() -> None:
     """A forked helper, such as the writer of summaries, ends when it is told to and does not hear Ctrl-C."""
     if _open:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -59,7 +59,7 @@ class Interrupt:
         self._ours = {number: _handler_of(number) for number in mine}
         if mine:
             _open.append(self)
-            _mind_forks()
+            _register_fork_hook()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from mindspore import nn
 
 from dfcnn_ms.config import Config
 from dfcnn_ms.errors import CheckpointError, ConfigError
-from dfcnn_ms.training import checkpoint
+from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.training.cells import TrainStep
 from dfcnn_ms.training.history import History
 from dfcnn_ms.training.material import Material
@@ -24,45 +26,60 @@ from dfcnn_ms.training.workers import Workers
 STEPS_BETWEEN_QUESTIONS = 10
 
 
+@dataclass(frozen=True)
+class Training:
+    """What is trained, and by whom.
+
+    Attributes:
+        config: the page.
+        material: its data.
+        network: the Cell.
+        step: one step of it.
+        workers: only the first of them writes.
+        run: the folder of the run.
+    """
+
+    config: Config
+    material: Material
+    network: nn.Cell
+    step: TrainStep
+    workers: Workers
+    run: Path
+
+
 class Keeper:
     """Saves and restores one run.
 
     Args:
-        config, material, network, step: what is trained.
-        workers: only the first of them writes.
-        run: its folder.
+        training: what is trained.
+        state: where an interrupted training of it stood; its numbers are put back where they were.
+
+    Attributes:
+        history: of this run: a new one, or that of ``state``.
     """
 
-    def __init__(
-        self, config: Config, material: Material, network: nn.Cell, step: TrainStep, workers: Workers, run: Path
-    ) -> None:
-        self.config = config
-        self.material = material
-        self.network = network
-        self.step = step
-        self.workers = workers
-        self.run = run
-        self.folder = run / CHECKPOINTS
-        self.history = History()
+    def __init__(self, training: Training, state: checkpoint.Checkpoint | None = None) -> None:
+        self.config, self.material, self.run = training.config, training.material, training.run
+        self.network, self.step, self.workers = training.network, training.step, training.workers
+        self.folder = training.run / CHECKPOINTS
+        self.history = self._begun(state)
 
-    def begin(self, state: checkpoint.Checkpoint | None) -> History:
-        """The history of this run: a new one, or that of ``state``, whose numbers are put back where they were."""
+    def _begun(self, state: checkpoint.Checkpoint | None) -> History:
         folder = self.run if self.workers.is_first else None
         if state is None or state.meta.training is None:
-            self.history = History(folder)
             self.step.remember_statistics()
-            return self.history
+            return History(folder, self.config.unit, self.config.target)
         stored = state.meta.training
         self._check_same(stored)
-        self.history = History.from_dict(stored["history"], folder)
+        history = History.from_dict(stored["history"], folder)
         for name, parameter in self.step.state().items():
             if name not in state.parameters or state.parameters[name].shape != parameter.shape:
                 raise CheckpointError(f"--resume {self.run}: its state has no {name} {parameter.shape}; start it anew")
             put(parameter, state.parameters[name])
         if self.workers.is_first:
-            tidy(self.run, self.history.step, self.history.finished_epochs)
-            self.history.write()
-        return self.history
+            tidy(self.run, history.step, history.finished_epochs)
+            history.write()
+        return history
 
     def _check_same(self, stored: Mapping[str, Any]) -> None:
         if stored["workers"] != self.workers.count:
@@ -76,7 +93,7 @@ class Keeper:
                 "with; put it back, or begin a new run with --init"
             )
 
-    def meta(self, *, training: bool) -> checkpoint.Meta:
+    def meta(self, *, training: bool) -> Meta:
         """What stands beside the weights in a checkpoint."""
         history = self.history
         last = history.last if history.epochs else {}
@@ -87,7 +104,7 @@ class Keeper:
             "workers": self.workers.count,
             "fingerprint": self.material.fingerprint,
         }
-        return checkpoint.Meta(
+        return Meta(
             self.config,
             self.material.vocabulary,
             self.material.frontend.statistics,

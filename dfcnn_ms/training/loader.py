@@ -18,7 +18,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import IO, Any, Protocol
+from typing import IO, Any, NoReturn, Protocol
 
 from dfcnn_ms.errors import ConfigError, DataError, DfcnnError
 
@@ -91,18 +91,18 @@ class Pool:
             questions.write(message)
             questions.flush()
         except (OSError, ValueError):
-            self._mourn(number)
+            self._close_and_raise(number)
 
     def _receive(self, number: int) -> Any:
         try:
             is_fine, answer = pickle.load(_pipe(self._processes[number].stdout))
         except (OSError, ValueError, EOFError, pickle.UnpicklingError):
-            self._mourn(number)
+            self._close_and_raise(number)
         if is_fine:
             return answer
         raise answer
 
-    def _mourn(self, number: int) -> None:
+    def _close_and_raise(self, number: int) -> NoReturn:
         process = self._processes[number]
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)

@@ -1,4 +1,4 @@
-"""CTC on raw logits: right in value and gradient, and finite for every batch."""
+"""Losses on raw logits: right in value and gradient, and finite for every batch."""
 
 from __future__ import annotations
 
@@ -107,5 +107,39 @@ class CTCLoss(nn.Cell):
             return losses.sum()
         count = feasible.astype(ms.float32).sum()
         if self.all_reduce is not None:  # the mean of the workers' losses is then the mean over all their utterances
+            count = self.all_reduce(count)
+        return losses.sum() * self.workers / ops.clamp(count, 1.0, None)
+
+
+class CrossEntropy(nn.Cell):
+    """Cross-entropy of **raw logits** of a single output step; the softmax is applied here, in float32.
+
+    A row without exactly one label, such as one that only fills a batch, contributes nothing.
+
+    Args:
+        workers: processes that train together; the mean is then taken over the clips of all of them.
+
+    Inputs:
+        - **logits** (Tensor) - (B, 1, V), raw.
+        - **logit_lengths** (Tensor) - (B,) int32, the output steps of each clip: 0 where it is too short.
+        - **labels** (Tensor) - (B, L) int32; the first is the class.
+        - **label_lengths** (Tensor) - (B,) int32.
+
+    Outputs:
+        Tensor, () float32, the mean over the clips.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        super().__init__()
+        self.workers = workers
+        self.all_reduce = ops.AllReduce() if workers > 1 else None
+
+    def construct(self, logits: Tensor, logit_lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
+        log_probs = ops.log_softmax(logits[:, 0].astype(ms.float32), -1)  # (B, V)
+        chosen = ops.one_hot(labels[:, 0].astype(ms.int32), log_probs.shape[1])
+        counts = ops.logical_and(label_lengths == 1, logit_lengths > 0).astype(ms.float32)  # (B,)
+        losses = -(log_probs * chosen.astype(ms.float32)).sum(axis=1) * counts
+        count = counts.sum()
+        if self.all_reduce is not None:  # the mean of the workers' losses is then the mean over all their clips
             count = self.all_reduce(count)
         return losses.sum() * self.workers / ops.clamp(count, 1.0, None)

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +16,9 @@ from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training import sampling
-from dfcnn_ms.training.batches import BatchSource, Corpus, infeasible, open_corpus, plan_batches
+from dfcnn_ms.training.batches import BatchSource, Corpus, open_corpus, plan_batches
 from dfcnn_ms.training.pack import Records, open_pack
-
-if TYPE_CHECKING:
-    from mindspore import nn
+from dfcnn_ms.wording import many, plural
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +57,10 @@ class Split:
     parts: tuple[list[Utterance], ...]
 
     @classmethod
-    def read(cls, data: DataConfig, *manifests: Path) -> Split:
+    def read(cls, config: Config, *manifests: Path) -> Split:
         """Reads manifests; the sound files need not be there if they are packed."""
-        return cls(manifests, tuple(read_labelled(path, data.labels, audio=not data.packed) for path in manifests))
+        how = {"labels": config.data.labels, "audio": not config.data.packed, "label": config.task.label}
+        return cls(manifests, tuple(read_labelled(path, **how) for path in manifests))
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -78,13 +76,13 @@ class Split:
 def load_material(config: Config, *, rank: int = 0, workers: int = 1) -> Material:
     """Reads the manifests, fixes vocabulary and front end, and plans the batches of one worker."""
     vocabulary, frontend, train = load_training(config, workers=workers)
-    dev = source(config, vocabulary, frontend, Split.read(config.data, config.data.dev), training=False)
+    dev = source(config, vocabulary, frontend, Split.read(config, config.data.dev), training=False)
     return Material(vocabulary, frontend, train.share(rank, workers), dev)
 
 
 def load_training(config: Config, *, workers: int = 1) -> tuple[Vocabulary, Frontend, BatchSource]:
     """The training set alone: its vocabulary, the front end fitted to it, and the batches of all workers."""
-    split = Split.read(config.data, config.data.train, *config.data.mix)
+    split = Split.read(config, config.data.train, *config.data.mix)
     _check_lengths(split.utterances, config.data.max_seconds)
     if not any(utterance.pinyin for utterance in split.utterances):
         raise DataError(f"{config.data.train}: no utterance says anything; train on a manifest with labels")
@@ -122,7 +120,7 @@ def source(
     settings, data = config.train, config.data
     corpus = open_corpus(
         split.utterances,
-        [vocabulary.encode(utterance.pinyin, where=utterance.where) for utterance in split.utterances],
+        [config.task.target(utterance.pinyin, vocabulary, utterance.where) for utterance in split.utterances],
         frontend,
         cache=data.train.parent / "cache" if data.cache else None,
         packed=split.packed(frontend) if data.packed else None,
@@ -154,18 +152,22 @@ def weights(data: DataConfig, split: Split, labels: Sequence[Sequence[int]]) -> 
     return sampling.scaled_by_group(classes, corpus, [1.0, *data.mix.values()])
 
 
-def count_infeasible(network: nn.Cell, corpus: Corpus, where: str) -> int:
-    """How many utterances CTC cannot align; refuses a training set in which that is the rule."""
-    steps = [network.output_lengths(frames) for frames in corpus.longest_frames]
-    lost = infeasible(corpus.labels, steps)
+def count_infeasible(config: Config, corpus: Corpus) -> int:
+    """How many utterances have labels that need more steps than there are; refuses a set in which that is the rule."""
+    steps = [config.model.output_lengths(frames) for frames in corpus.longest_frames]
+    lost = [
+        index
+        for index, (label, available) in enumerate(zip(corpus.labels, steps, strict=True))
+        if available < config.task.needed_steps(label)
+    ]
     if not lost:
         return 0
     first = corpus.utterances[lost[0]]
     message = (
-        f"{where}: {len(lost)} of {len(corpus)} utterances have more syllables than output steps, "
-        f"first {first.id} ({len(first.pinyin)} syllables, {steps[lost[0]]} steps)"
+        f"{config.data.train}: {len(lost)} of {len(corpus)} utterances have more {plural(config.unit)} than output "
+        f"steps, first {first.id} ({many(len(first.pinyin), config.unit)}, {steps[lost[0]]} steps)"
     )
     if len(lost) > len(corpus) / 2:
-        raise DataError(f"{message}; pool less over time in model.blocks")
+        raise DataError(f"{message}; {config.model.cure_for_few_steps}")
     log.warning("%s; they contribute nothing", message)
     return len(lost)

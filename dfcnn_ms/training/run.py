@@ -12,7 +12,8 @@ from pathlib import Path
 from dfcnn_ms.config import Config
 from dfcnn_ms.errors import CheckpointError, ConfigError, DfcnnError
 from dfcnn_ms.files import write_text
-from dfcnn_ms.training import checkpoint, runtime
+from dfcnn_ms.runtime.checkpoint import Checkpoint, load
+from dfcnn_ms.runtime.device import environment
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def opened(run: Path, config: Config, device: str) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"{run}: cannot be made: {error.strerror}; choose another --summary-base-dir") from None
     write_text(run / "config.yaml", config.to_yaml())
-    write_text(run / "environment.json", json.dumps(runtime.environment(device), indent=2) + "\n")
+    write_text(run / "environment.json", json.dumps(environment(device), indent=2) + "\n")
     handler = logging.FileHandler(run / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     package = logging.getLogger("dfcnn_ms")
@@ -53,7 +54,7 @@ def opened(run: Path, config: Config, device: str) -> Iterator[None]:
         handler.close()
 
 
-def last_state(run: Path) -> checkpoint.Checkpoint:
+def last_state(run: Path) -> Checkpoint:
     """The newest whole state of a run; one that is damaged is named, and the one before it is taken.
 
     Raises:
@@ -67,7 +68,7 @@ def last_state(run: Path) -> checkpoint.Checkpoint:
         raise CheckpointError(f"--resume {run}: it was stopped before its first state was saved; start it anew")
     for path in found:
         try:
-            return checkpoint.load(path)
+            return load(path)
         except CheckpointError as error:
             log.warning("%s", error)
             problem = error

@@ -9,8 +9,8 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from dfcnn_ms.errors import CheckpointError, ConfigError, suggestion
+from dfcnn_ms.runtime.checkpoint import Checkpoint, weights_of
 from dfcnn_ms.text.vocabulary import BLANK_ID, Vocabulary
-from dfcnn_ms.training.checkpoint import Checkpoint, weights_of
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> 
         CheckpointError: nothing matches.
     """
     theirs = stored.weights
-    outputs = output_layer(network)
+    outputs = network.output_layer
     taken, left = [], []
     for name, parameter in weights_of(network).items():
         values = theirs.get(name)
@@ -56,16 +56,10 @@ def _shared_rows(ours: Tensor, theirs: Tensor, to: Vocabulary, of: Vocabulary) -
     return values
 
 
-def output_layer(network: nn.Cell) -> nn.Conv2d:
-    """The layer that writes the logits: the last convolution of the network."""
-    *_, last = (cell for _, cell in network.cells_and_names() if isinstance(cell, nn.Conv2d))
-    return last
-
-
 def set_blank_bias(network: nn.Cell, bias: float) -> None:
     """Lets the logit of the blank begin at ``bias``; 0 leaves it as it is."""
     if bias:
-        layer = output_layer(network)
+        layer = network.output_layer
         values = layer.bias.asnumpy().copy()
         values[BLANK_ID] = bias
         layer.bias.set_data(Tensor(values))

@@ -11,7 +11,7 @@ from mindspore import Tensor, nn
 from mindspore.train import Callback, RunContext, SummaryRecord, lineage_pb2
 
 from dfcnn_ms.training.callbacks import current_rate
-from dfcnn_ms.training.history import TARGET, History
+from dfcnn_ms.training.history import History
 
 #: pictures of a batch that are kept per epoch
 IMAGES = 4
@@ -87,7 +87,8 @@ class Summary(Callback):
             if last_epoch:
                 record.add_value("train_lineage", "train_lineage", self._lineage())
                 record.add_value("custom_lineage_data", "custom_lineage_data", self._custom_lineage())
-            figures = {"dev/syllable_error_rate": TARGET, "epoch/train_loss": "train_loss"}
+            target = self.history.target
+            figures = {target.replace("dev_", "dev/", 1): target, "epoch/train_loss": "train_loss"}
             last = self.history.last
             _add_scalars(
                 record,
@@ -104,7 +105,7 @@ class Summary(Callback):
         lineage.train_dataset.train_dataset_size = int(self.about["utterances"])
         lineage.hyper_parameters.learning_rate = float(self.about["rate"])
         lineage.hyper_parameters.optimizer = str(self.about["optimizer"])
-        lineage.hyper_parameters.loss_function = "CTCLoss"
+        lineage.hyper_parameters.loss_function = str(self.about["loss"])
         lineage.hyper_parameters.epoch = int(last["epoch"])
         lineage.hyper_parameters.batch_size = int(self.about["batch_size"])
         lineage.hyper_parameters.device_num = int(self.about["workers"])
@@ -115,7 +116,7 @@ class Summary(Callback):
 
     def _custom_lineage(self) -> lineage_pb2.UserDefinedInfo:
         figures = {
-            "dev_syllable_error_rate": min(record.get(TARGET, np.inf) for record in self.history.epochs),
+            self.history.target: min(record.get(self.history.target, np.inf) for record in self.history.epochs),
             "parameters": int(self.about["parameters"]),
             "seed": int(self.about["seed"]),
         }

@@ -15,14 +15,14 @@ import mindspore as ms
 from mindspore import Model, nn
 from mindspore.train import Callback
 
-from dfcnn_ms.config import Config, TrainConfig
+from dfcnn_ms.config import Config
 from dfcnn_ms.errors import CheckpointError
-from dfcnn_ms.models import build
-from dfcnn_ms.models.acoustic import Acoustic
-from dfcnn_ms.models.dfcnn import count_parameters
-from dfcnn_ms.models.dropout import seed_dropout
-from dfcnn_ms.models.norm import synchronise
-from dfcnn_ms.training import checkpoint, runtime
+from dfcnn_ms.models.cells.dropout import seed_dropout
+from dfcnn_ms.models.cells.norm import synchronise
+from dfcnn_ms.runtime.acoustic import Acoustic
+from dfcnn_ms.runtime.checkpoint import Checkpoint, load
+from dfcnn_ms.runtime.device import use_device, use_mode
+from dfcnn_ms.schedules import Plateau
 from dfcnn_ms.training.batches import BatchSource
 from dfcnn_ms.training.callbacks import (
     Bookkeeper,
@@ -36,16 +36,14 @@ from dfcnn_ms.training.callbacks import (
     SaveState,
     StopOnNan,
 )
-from dfcnn_ms.training.cells import TrainStep, WithLossCell
-from dfcnn_ms.training.evaluation import Output, measure
+from dfcnn_ms.training.cells import TrainStep
+from dfcnn_ms.training.evaluation import measure
 from dfcnn_ms.training.history import History
 from dfcnn_ms.training.interrupt import Interrupt
-from dfcnn_ms.training.keeper import Keeper
-from dfcnn_ms.training.losses import CTCLoss
+from dfcnn_ms.training.keeper import Keeper, Training
 from dfcnn_ms.training.material import count_infeasible, load_material
 from dfcnn_ms.training.optimizers import build_optimizer
 from dfcnn_ms.training.run import BEST, CHECKPOINTS, last_state, opened
-from dfcnn_ms.training.schedules import Plateau
 from dfcnn_ms.training.start import freeze, set_blank_bias, start_from
 from dfcnn_ms.training.summary import Summary
 from dfcnn_ms.training.workers import Workers, join
@@ -58,11 +56,21 @@ TOLERATED_OVERFLOWS = 20
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run leaves; ``trained``: it took at least one step now."""
+    """What a finished run leaves.
+
+    Attributes:
+        run: its folder.
+        best: the checkpoint of the best network.
+        dev_error: the lowest of the figure that decides.
+        unit: in which errors are counted.
+        seconds: that it took.
+        trained: whether it took at least one step now.
+    """
 
     run: Path
     best: Path
-    dev_syllable_error_rate: float
+    dev_error: float
+    unit: str
     seconds: float
     trained: bool = True
 
@@ -89,36 +97,35 @@ def resume(run: Path, *, device_target: str = "auto") -> Result:
     return _run(state.meta.config, device_target, run, init=None, state=state)
 
 
-def _run(
-    config: Config, device_target: str, run: Path, *, init: Path | None, state: checkpoint.Checkpoint | None
-) -> Result:
+def _run(config: Config, device_target: str, run: Path, *, init: Path | None, state: Checkpoint | None) -> Result:
     started = time.monotonic()
-    device = runtime.use_device(device_target)
-    runtime.use_mode(config.train.mode)
+    device = use_device(device_target)
+    use_mode(config.train.mode)
     workers = join()
     ms.set_seed(config.train.seed)
 
     material = load_material(config, rank=workers.rank, workers=workers.count)
-    network = build(config.model, num_bins=config.features.num_bins, num_units=len(material.vocabulary))
+    network = config.model.build(num_bins=config.features.num_bins, num_units=len(material.vocabulary))
     seed_dropout(network, config.train.seed * workers.count + workers.rank)
     set_blank_bias(network, config.train.blank_bias)
     if init is not None:
-        start_from(checkpoint.load(init), network, material.vocabulary)
+        start_from(load(init), network, material.vocabulary)
     if workers.count > 1 and config.train.batch_norm == "synchronised":
         synchronise(network, workers.count)
     freeze(network, config.train.freeze)
-    step = train_step(config.train, network, len(material.train), workers.count)
-    keeper = Keeper(config, material, network, step, workers, run)
-    history = keeper.begin(state)
+    step = train_step(config, network, len(material.train), workers.count)
+    training = Training(config, material, network, step, workers, run)
+    keeper = Keeper(training, state)
+    history = keeper.history
     if _is_finished(history, config):
         log.info("%s is finished: nothing is left to do", run)
-        return Result(run, run / CHECKPOINTS / BEST, history.best(), 0.0, trained=False)
+        return Result(run, run / CHECKPOINTS / BEST, history.best(), history.unit, 0.0, trained=False)
 
     with Interrupt() as interrupt, _written_down(run, config, device, workers), _plain_words(material.train):
         material.train.on_epoch = interrupt.insist
-        about = lineage(keeper)
-        chosen = callbacks(keeper, about, interrupt)
-        _announce(keeper, device, about)
+        about = lineage(training)
+        chosen = callbacks(training, keeper, about, interrupt)
+        _announce(training, device, about, history.step)
         for epochs in _stretches(material.train, history, config.train.epochs):
             Model(step).train(
                 epochs,
@@ -129,7 +136,7 @@ def _run(
             )
             if history.counters.get("finished"):
                 break
-    return Result(run, run / CHECKPOINTS / BEST, history.best(), time.monotonic() - started)
+    return Result(run, run / CHECKPOINTS / BEST, history.best(), history.unit, time.monotonic() - started)
 
 
 def _is_finished(history: History, config: Config) -> bool:
@@ -150,31 +157,35 @@ def _stretches(source: BatchSource, history: History, epochs: int) -> Iterator[i
         yield epochs
 
 
-def train_step(config: TrainConfig, network: nn.Cell, steps_per_epoch: int, workers: int = 1) -> TrainStep:
-    """The network with its loss, its optimiser and, with mixed precision, its loss scale."""
-    mixed = config.amp != "off"
-    backbone = ms.amp.auto_mixed_precision(network, config.amp) if mixed else network
-    loss = WithLossCell(backbone, CTCLoss(workers=workers))
-    rates = config.rate * config.schedule.factors(config.epochs, steps_per_epoch)
-    optimizer = build_optimizer(config, loss.trainable_params(), rates[config.accumulate - 1 :: config.accumulate])
+def train_step(config: Config, network: nn.Cell, steps_per_epoch: int, workers: int = 1) -> TrainStep:
+    """The network with the loss of its task, its optimiser and, with mixed precision, its loss scale."""
+    settings = config.train
+    mixed = settings.amp != "off"
+    backbone = ms.amp.auto_mixed_precision(network, settings.amp) if mixed else network
+    loss = config.task.training_cell(backbone, workers)
+    rates = settings.rate * settings.schedule.factors(settings.epochs, steps_per_epoch)
+    rates = rates[settings.accumulate - 1 :: settings.accumulate]
+    optimizer = build_optimizer(settings, loss.trainable_params(), rates)
     scaler = ms.amp.DynamicLossScaler(2.0**15, 2, 1000) if mixed else None
     return TrainStep(
-        loss, optimizer, config.clip_norm, scaler, accumulate=config.accumulate, ema=config.ema, workers=workers
-    )
+        loss, optimizer, settings.clip_norm, scaler,
+        accumulate=settings.accumulate, ema=settings.ema, workers=workers,
+    )  # fmt: skip
 
 
-def callbacks(keeper: Keeper, about: dict[str, Any], interrupt: Interrupt) -> list[Callback]:
+def callbacks(training: Training, keeper: Keeper, about: dict[str, Any], interrupt: Interrupt) -> list[Callback]:
     """All callbacks of a run, in the order in which they depend on each other."""
-    settings, history, workers = keeper.config.train, keeper.history, keeper.workers
-    material, network, step = keeper.material, keeper.network, keeper.step
+    config, material, step, workers = training.config, training.material, training.step, training.workers
+    settings, history = config.train, keeper.history
     rates = step.optimizer.learning_rate
 
-    def measured() -> Output:
+    def measured() -> dict[str, float]:
         step.agree(workers)
         with step.in_use():
-            return measure(Acoustic(network), material.dev, material.vocabulary, workers)
+            sums = measure(Acoustic(training.network), material.dev, material.vocabulary, workers, config.task)
+        return dict(config.task.figures(sums, history.unit))
 
-    lost = count_infeasible(network, material.train.corpus, str(keeper.config.data.train))
+    lost = count_infeasible(config, material.train.corpus)
     chosen: list[Callback] = [
         Bookkeeper(history, step.optimizer, material.train, lost),
         StopOnNan(history, material.train, 0 if step.scaler is None else TOLERATED_OVERFLOWS),
@@ -190,51 +201,57 @@ def callbacks(keeper: Keeper, about: dict[str, Any], interrupt: Interrupt) -> li
     if workers.is_first:
         chosen += [
             KeepNetworks(history, keeper.save_network, keeper.folder, settings.keep_best, settings.save_every),
-            Summary(keeper.run, history, step.optimizer, settings.summary_every, settings.epochs, about),
+            Summary(training.run, history, step.optimizer, settings.summary_every, settings.epochs, about),
             Progress(history, step.optimizer, settings.epochs, material.train, coach),
         ]
         if settings.gradient_report:
             names = [weight.name for weight in step.weights]
-            chosen.append(GradientReport(history, keeper.run / "gradients.jsonl", names, settings.gradient_report))
+            chosen.append(GradientReport(history, training.run / "gradients.jsonl", names, settings.gradient_report))
     state = SaveState(
         history,
         keeper.save_state,
         steps_per_epoch=len(material.train.plan),
         every=settings.save_steps,
         asked=lambda: keeper.all_asked(interrupt.requested),
-        again=f"python -m dfcnn_ms.train --resume {shlex.quote(str(keeper.run))}",
+        again=f"python -m dfcnn_ms.train --resume {shlex.quote(str(training.run))}",
     )
     return [*chosen, state]
 
 
-def lineage(keeper: Keeper) -> dict[str, Any]:
+def lineage(training: Training) -> dict[str, Any]:
     """What MindInsight compares between runs."""
-    config, material = keeper.config, keeper.material
+    config, material = training.config, training.material
     return {
-        "network": type(keeper.network).__name__,
+        "network": type(config.model).__name__,
+        "loss": config.task.loss,
         "train": str(config.data.train),
         "utterances": len(material.train.corpus),
         "rate": config.train.rate,
         "optimizer": config.train.optimizer,
         "batch_size": config.train.batch_size,
         "workers": material.train.workers,
-        "parameters": count_parameters(keeper.network),
+        "parameters": count_parameters(training.network),
         "seed": config.train.seed,
     }
 
 
-def _announce(keeper: Keeper, device: str, about: dict[str, Any]) -> None:
-    workers, material = keeper.workers, keeper.material
+def count_parameters(network: nn.Cell) -> int:
+    """Trainable numbers in ``network``."""
+    return sum(int(ms.ops.size(parameter)) for parameter in network.trainable_params())
+
+
+def _announce(training: Training, device: str, about: dict[str, Any], done: int) -> None:
+    workers, material = training.workers, training.material
     if not workers.is_first:
         return
     company = f"{workers.count} workers on " if workers.count > 1 else ""
     log.info(
         "%s on %s%s: %d utterances, %d units, %d parameters, %d steps per epoch in %d shapes, each compiled once",
-        keeper.config.name, company, device, about["utterances"], len(material.vocabulary), about["parameters"],
+        training.config.name, company, device, about["utterances"], len(material.vocabulary), about["parameters"],
         len(material.train.plan), len(material.train.plan.buckets),
     )  # fmt: skip
-    if keeper.history.step:
-        log.info("going on after step %d", keeper.history.step)
+    if done:
+        log.info("going on after step %d", done)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
 """N-gram language models over any tokens: estimated, stored, pruned, and asked for each unit inside a beam.
 
     text ── Text ──> token ids ── count ──> n-grams ── estimate ──> probabilities ── assemble ──> NgramModel
-            text.py             counts.py              kneser_ney.py                trie.py      model.py
+            text.py             counts.py              kneser_ney.py                assembly.py   model.py
 
-`formats.py` and `arpa.py` read and write; `pruning.py` forgets what matters least; `kernels.py` is the compiled part,
-and the only one that imports numba.
+`trie.py` says what a model is in memory; `formats.py` and `arpa.py` read and write; `pruning.py` forgets what matters
+least; `kernels.py` is the compiled part, and the only one that imports numba.
 """
 
 from dfcnn_ms.decoding.ngram.model import NgramModel, TextScore, train

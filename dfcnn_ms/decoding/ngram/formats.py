@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from dfcnn_ms.decoding.ngram import arpa
-from dfcnn_ms.decoding.ngram.trie import Level, Trie, assemble
+from dfcnn_ms.decoding.ngram.assembly import assemble
+from dfcnn_ms.decoding.ngram.trie import Level, Trie
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import replacing
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dfcnn_ms.decoding.ngram.assembly import assemble, take_apart
 from dfcnn_ms.decoding.ngram.kneser_ney import estimate
 from dfcnn_ms.decoding.ngram.pruning import prune
 from dfcnn_ms.decoding.ngram.text import BOS_ID, EOS_ID, SPECIALS, UNK_ID, Text, encode, known_ids
-from dfcnn_ms.decoding.ngram.trie import LanguageScorer, Level, Trie, assemble, level_starts, scorer, take_apart
+from dfcnn_ms.decoding.ngram.trie import LanguageScorer, Level, Trie, level_starts, scorer
 from dfcnn_ms.errors import ConfigError
 
 MAX_ORDER = 5

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from dfcnn_ms.decoding.ngram.assembly import assemble, take_apart
 from dfcnn_ms.decoding.ngram.text import BOS_ID, EOS_ID
-from dfcnn_ms.decoding.ngram.trie import Trie, assemble, frozen, keep, level_starts, parents, scorer, take_apart
+from dfcnn_ms.decoding.ngram.trie import Trie, frozen, keep, level_starts, parents, scorer
 from dfcnn_ms.errors import ConfigError
 
 LN10 = math.log(10.0)

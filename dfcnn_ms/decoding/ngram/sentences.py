@@ -10,6 +10,7 @@ from typing import NamedTuple
 from dfcnn_ms.corpora.manifest import iter_manifest
 from dfcnn_ms.decoding.ngram.text import SPECIALS
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.text.characters import has_hanzi
 from dfcnn_ms.text.pinyin import from_hanzi, parse
 
 #: what the text is written in, and the columns of a table that may hold it
@@ -84,7 +85,7 @@ class _Tokens(dict[str, list[str]]):
 
 
 def _syllables(piece: str, *, where: str) -> list[str]:
-    if any("\u4e00" <= character <= "\u9fff" for character in piece):
+    if has_hanzi(piece):
         raise DataError(f"{where}: {piece!r} is in Chinese characters, wanted pinyin; --hanzi reads characters")
     return parse(piece, where=where)
 

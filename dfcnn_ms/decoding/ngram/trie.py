@@ -7,15 +7,13 @@ that is a node too: where one goes when a context does not know the next word.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from dfcnn_ms.decoding.ngram.text import BOS_ID
-from dfcnn_ms.errors import DataError
-
-MAX_NODES = np.iinfo(np.int32).max
+from dfcnn_ms.decoding.ngram.text import BOS_ID, EOS_ID
 
 
 class Level(NamedTuple):
@@ -69,6 +67,42 @@ class LanguageScorer(NamedTuple):
     link: np.ndarray
     start: int
 
+    # What follows says the same as the kernels, slowly: so a model is one like any other, and tests compare the two.
+
+    @property
+    def units(self) -> int:
+        """V, how many units the network has."""
+        return len(self.unit_words)
+
+    def next(self, state: int, unit: int) -> int:
+        """The state after one more unit."""
+        return self._after(state, int(self.unit_words[unit]))[1]
+
+    def score(self, state: int) -> np.ndarray:
+        """Natural log-probability of each unit after what led to a state (V,)."""
+        return np.array([self._after(state, int(word))[0] for word in self.unit_words])
+
+    def finish(self, state: int) -> float:
+        """Natural log-probability that the sentence ends here."""
+        return self._after(state, EOS_ID)[0]
+
+    def _after(self, state: int, word: int) -> tuple[float, int]:
+        log10_prob, contexts = 0.0, len(self.log10_backoff)
+        while True:
+            children = self.word[self.first_child[state] : self.first_child[state + 1]]
+            place = int(np.searchsorted(children, word))
+            if place < len(children) and children[place] == word:
+                break
+            log10_prob += float(self.log10_backoff[state])
+            state = int(self.link[state])
+        node = int(self.first_child[state]) + place
+        log10_prob += float(self.log10_prob[node])
+        while node >= contexts or (
+            node > 0 and self.first_child[node] == self.first_child[node + 1] and self.log10_backoff[node] == 0.0
+        ):
+            node = int(self.link[node])
+        return min(log10_prob, 0.0) * math.log(10.0), node
+
 
 def scorer(trie: Trie, unit_words: np.ndarray) -> LanguageScorer:
     """The trie with the words that its units stand for (V,)."""
@@ -85,30 +119,6 @@ def keep(levels: Sequence[Level], masks: Sequence[np.ndarray]) -> list[Level]:
         kept.append(Level(parent, level.word[mask], level.log10_prob[mask], level.log10_backoff[mask]))
         number = np.cumsum(mask, dtype=np.int32) - np.int32(1)
     return kept
-
-
-def assemble(levels: Sequence[Level]) -> Trie:
-    """Puts the n-grams of all orders into one trie; the first level holds every word, in the order of the ids."""
-    from dfcnn_ms.compiled import announced
-    from dfcnn_ms.decoding.ngram.kernels import links
-
-    while len(levels) > 1 and not len(levels[-1].word):
-        levels = levels[:-1]  # of a model that was pruned so far
-    first_child = _first_children(levels)
-    word = np.concatenate([np.array([-1], np.int32), *(level.word for level in levels)])
-    zero = np.zeros(1, np.float32)
-    with announced("the language model"):
-        link = links(first_child, word)
-    trie = Trie(
-        first_child,
-        word,
-        np.concatenate([zero, *(level.log10_prob for level in levels)]),
-        np.concatenate([zero, *(level.log10_backoff for level in levels[:-1])]),
-        link,
-    )
-    for column in trie:
-        frozen(column)
-    return trie
 
 
 def frozen(column: np.ndarray) -> np.ndarray:
@@ -129,23 +139,3 @@ def parents(trie: Trie) -> np.ndarray:
     """The context of each node (M,); node 0 is given itself."""
     contexts = np.arange(len(trie.log10_backoff), dtype=np.int32)
     return np.concatenate([contexts[:1], np.repeat(contexts, np.diff(trie.first_child))])
-
-
-def take_apart(trie: Trie) -> list[Level]:
-    """The n-grams by length: what :func:`assemble` was given."""
-    starts, parent = level_starts(trie), parents(trie)
-    backoff = np.zeros(len(trie.word), np.float32)
-    backoff[: len(trie.log10_backoff)] = trie.log10_backoff
-    levels = []
-    for before, begin, end in zip(starts, starts[1:], starts[2:], strict=False):
-        here = slice(begin, end)
-        levels.append(Level(parent[here] - np.int32(before), trie.word[here], trie.log10_prob[here], backoff[here]))
-    return levels
-
-
-def _first_children(levels: Sequence[Level]) -> np.ndarray:
-    sizes = [1, *(len(level.word) for level in levels)]
-    if sum(sizes) > MAX_NODES:
-        raise DataError(f"{sum(sizes):,} n-grams are more than a model can hold; use a smaller --order or --min-count")
-    numbers = [np.bincount(level.parent, minlength=size) for level, size in zip(levels, sizes, strict=False)]
-    return np.concatenate([[1], 1 + np.cumsum(np.concatenate(numbers))]).astype(np.int32)

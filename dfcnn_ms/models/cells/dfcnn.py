@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from dfcnn_ms.errors import ConfigError
-from dfcnn_ms.models.dropout import Dropout
-from dfcnn_ms.models.table import REFERENCE, Block, after_blocks, check_padding, convolved
+from dfcnn_ms.models.cells.dropout import Dropout
+from dfcnn_ms.models.table import Block, convolved, steps_of
 
 
 def silence_after(x: Tensor, lengths: Tensor) -> Tensor:
@@ -74,7 +72,15 @@ class ConvBlock(nn.Cell):
         return x, lengths if lengths is None else lengths // self.time_pool
 
 
-class Dfcnn(nn.Cell):
+def mean_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """The mean of each utterance's own frames: (B, C, T, F) -> (B, C, 1, F)."""
+    if lengths is None:
+        return x.mean(axis=2, keep_dims=True)
+    total = silence_after(x, lengths).sum(axis=2, keepdims=True)
+    return total / ops.clamp(lengths, 1, None).reshape(-1, 1, 1, 1).astype(x.dtype)
+
+
+class DfcnnCell(nn.Cell):
     """The network of the mission: convolution blocks, batch norm, dense layers per output step, raw logits.
 
     The dense layers over channels x frequency are written as convolutions, which is the same
@@ -82,13 +88,9 @@ class Dfcnn(nn.Cell):
 
     Args:
         num_units: V, the output units with the blank.
-        num_bins: F, the feature bins of the input.
-        blocks: the table of blocks; the default is the reference geometry.
-        hidden: widths of the dense layers before the output layer.
-        dropout: probability between the dense layers.
-        block_dropout: probability after each block.
-        pad_mode: ``pad``, ``same`` or ``valid``, for every convolution.
-        padding: frames and bins added on each side; only with ``pad``.
+        output_bins: F', frequency bins that the blocks leave for the dense layers.
+        blocks, hidden, dropout, block_dropout, pad_mode, padding, over_time: see
+            :class:`~dfcnn_ms.models.dfcnn.Dfcnn`.
 
     Inputs:
         - **features** (Tensor) - (B, 1, T, F) float32.
@@ -99,7 +101,7 @@ class Dfcnn(nn.Cell):
         Tensor (B, U, V), **raw logits**: the loss applies the softmax, this network never does.
 
     Examples:
-        >>> network = Dfcnn(num_units=1428, num_bins=200)
+        >>> network = Dfcnn().build(num_bins=200, num_units=1428)
         >>> network.output_lengths(1600)
         200
     """
@@ -107,23 +109,18 @@ class Dfcnn(nn.Cell):
     def __init__(
         self,
         num_units: int,
-        num_bins: int,
+        output_bins: int,
         *,
-        blocks: Sequence[Block] = REFERENCE,
-        hidden: Sequence[int] = (4096, 4096),
-        dropout: float = 0.2,
-        block_dropout: float = 0.0,
-        pad_mode: str = "pad",
-        padding: int = 1,
+        blocks: Sequence[Block],
+        hidden: Sequence[int],
+        dropout: float,
+        block_dropout: float,
+        pad_mode: str,
+        padding: int,
+        over_time: str,
     ) -> None:
         super().__init__()
-        check_padding(pad_mode, padding, blocks)
-        self.table = (tuple(blocks), pad_mode, padding)
-        bins = self.output_bins(num_bins)
-        if bins < 1:
-            raise ConfigError(
-                f"model.blocks: {num_bins} feature bins shrink to {bins}; pool less over frequency or use more bins"
-            )
+        self.arithmetic = (tuple(blocks), pad_mode, padding, over_time)
         widths = [1, *(block.channels for block in blocks)]
         self.blocks = nn.CellList(
             [
@@ -132,23 +129,27 @@ class Dfcnn(nn.Cell):
             ]
         )
         self.norm = nn.BatchNorm2d(widths[-1])
-        self.head = _dense_layers(widths[-1], bins, hidden, num_units, dropout)
+        self.head = _dense_layers(widths[-1], output_bins, hidden, num_units, dropout)
+        self.is_pooled = over_time == "mean"
+
+    @property
+    def output_layer(self) -> nn.Conv2d:
+        """The layer that writes the logits."""
+        return self.head[len(self.head) - 1]
 
     def output_lengths(self, lengths: Any) -> Any:
         """Output steps U for T frames: ints, NumPy arrays and tensors alike; below 1 means too short for one step."""
-        blocks, pad_mode, padding = self.table
-        return after_blocks(lengths, blocks, 0, pad_mode, padding)
-
-    def output_bins(self, num_bins: int) -> int:
-        """Frequency bins left for the dense layers."""
-        blocks, pad_mode, padding = self.table
-        return int(after_blocks(num_bins, blocks, 1, pad_mode, padding))
+        blocks, pad_mode, padding, over_time = self.arithmetic
+        return steps_of(lengths, blocks, pad_mode, padding, over_time)
 
     def construct(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         x = features
         for block in self.blocks:
             x, lengths = block(x, lengths)
-        x = self.head(self.norm(x))  # (B, C, U, F') -> (B, V, U, 1)
+        x = self.norm(x)
+        if self.is_pooled:
+            x = mean_over_time(x, lengths)  # (B, C, U, F') -> (B, C, 1, F')
+        x = self.head(x)  # (B, C, U, F') -> (B, V, U, 1)
         return x.squeeze(3).swapaxes(1, 2)  # (B, V, U, 1) -> (B, U, V)
 
 
@@ -163,8 +164,3 @@ def _dense_layers(channels: int, bins: int, hidden: Sequence[int], num_units: in
         channels, window = width, (1, 1)
     layers.append(nn.Conv2d(channels, num_units, window, pad_mode="valid", has_bias=True))
     return nn.SequentialCell(layers)
-
-
-def count_parameters(network: nn.Cell) -> int:
-    """Trainable numbers in ``network``."""
-    return sum(int(ms.ops.size(parameter)) for parameter in network.trainable_params())

@@ -1,0 +1,125 @@
+"""Transcripts on the screen or in files, in the format that was asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from dfcnn_ms.audio.sound_files import SoundFile
+from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.files import write_text
+from dfcnn_ms.reporting import timings
+
+if TYPE_CHECKING:
+    from dfcnn_ms.recognizer import Transcript
+
+FORMATS = ("txt", *timings.FORMATS)
+SUFFIXES = {"txt": ".txt", **timings.SUFFIXES}
+#: formats in which several recordings can follow each other on the screen
+IN_A_ROW = ("txt", "json", "ctm")
+#: formats that have room for more than one hypothesis
+WITH_ALTERNATIVES = ("txt", "json")
+SUBTITLES = ("srt", "vtt")
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Where transcripts go, and how they look there.
+
+    Attributes:
+        format: one of `FORMATS`.
+        out: a folder with one file for each recording, or None for the screen.
+        nbest: hypotheses of each recording.
+    """
+
+    format: str
+    out: Path | None
+    nbest: int
+
+    def check(self, sounds: Sequence[SoundFile]) -> None:
+        """Finds out before the work that its result has nowhere to go.
+
+        Raises:
+            ConfigError: what is wrong, and what to do about it.
+        """
+        if self.nbest > 1 and self.format not in WITH_ALTERNATIVES:
+            raise ConfigError(f"--nbest {self.nbest}: {self.format} holds one hypothesis; use --format json or txt")
+        if self.out is None:
+            if len(sounds) > 1 and self.format not in IN_A_ROW:
+                raise ConfigError(f"--format {self.format}: several recordings need --out FOLDER, a file for each")
+            return
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"--out {self.out}: is a file, wanted a folder")
+        if not self.out.absolute().parent.is_dir():
+            raise ConfigError(f"--out {self.out}: the folder {self.out.parent} does not exist; make it first")
+        taken: dict[Path, str] = {}
+        for one in sounds:
+            if (other := taken.setdefault(self.target(one), one.file)) != one.file:
+                raise ConfigError(f"--out {self.out}: {other} and {one.file} would be written to the same file")
+
+    def target(self, sound: SoundFile) -> Path:
+        """The file that a recording is written to."""
+        assert self.out is not None
+        return self.out / sound.inside.with_suffix(SUFFIXES[self.format])
+
+    def write(self, sound: SoundFile, transcript: Transcript) -> None:
+        """Writes one recording to its file or to the screen."""
+        text = self.text(sound, transcript)
+        if self.out:
+            write_text(self.target(sound), text)
+        else:
+            tqdm.write(text, end="")  # above the progress bar, where there is one
+            sys.stdout.flush()
+
+    def text(self, sound: SoundFile, transcript: Transcript) -> str:
+        """One recording in this format, with the last line break."""
+        if self.format == "txt":
+            return "".join(f"{line}\n" for line in lines(sound, transcript, ranked=self.nbest > 1))
+        if self.format == "json":
+            return json.dumps(page(sound, transcript), ensure_ascii=False, indent=2 if self.out else None) + "\n"
+        timed = timed_recording(sound, transcript)
+        if self.format in SUBTITLES:
+            timed = timings.in_phrases(timed)
+        return timings.FORMATS[self.format](timed)
+
+
+def lines(sound: SoundFile, transcript: Transcript, *, ranked: bool) -> Iterator[str]:
+    """The file and what was heard, between tabs; `ranked` adds rank and score, and a line for each alternative."""
+    rest = [] if transcript.characters is None else [transcript.characters]
+    if not ranked:
+        yield "\t".join([sound.file, transcript.text, *rest])
+        return
+    for rank, one in enumerate([transcript, *transcript.alternatives], start=1):
+        yield "\t".join([sound.file, str(rank), f"{one.score:.2f}", one.text, *(rest if rank == 1 else [])])
+
+
+def page(sound: SoundFile, transcript: Transcript) -> dict[str, Any]:
+    """Everything that is known, for programs."""
+    known: dict[str, Any] = {"file": sound.file} | timings.to_dict(timed_recording(sound, transcript))
+    known |= {"log_prob": round(transcript.log_prob, 3), "score": round(transcript.score, 3)}
+    if transcript.sentence:
+        scores = {"score": round(transcript.sentence.score, 3), "perplexity": round(transcript.sentence.perplexity, 2)}
+        known["characters"] = {"text": transcript.sentence.text} | scores
+    if transcript.alternatives:
+        known["alternatives"] = [
+            {"text": one.text, "confidence": round(one.confidence, 4), "score": round(one.score, 3)}
+            for one in transcript.alternatives
+        ]
+    return known
+
+
+def timed_recording(sound: SoundFile, transcript: Transcript) -> timings.Recording:
+    """The syllables with their times; the last step may reach beyond the end of the sound, a time does not."""
+    entries = zip(transcript.syllables, transcript.starts, transcript.ends, transcript.confidences, strict=True)
+    end = sound.seconds
+    timed = tuple(timings.Timed(text, min(start, end), min(stop, end), score) for text, start, stop, score in entries)
+    if transcript.sentence and len(transcript.sentence.units) == len(timed):  # else another hypothesis was more likely
+        pairs = zip(timed, transcript.sentence.units, strict=True)
+        timed = tuple(replace(one, characters=written) for one, written in pairs)
+    return timings.Recording(sound.inside.stem, end, timed, transcript.confidence)

@@ -1,0 +1,52 @@
+"""From a file to a network that listens: which loader takes which file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfcnn_ms.errors import CheckpointError
+from dfcnn_ms.runtime.loaded import Loaded, check_there
+
+
+@dataclass(frozen=True)
+class Loader:
+    """How files of one kind are used.
+
+    Attributes:
+        load: path and device target -> the network.
+        update_decoding: writes values that were tuned after training into a file; the rest of it stays as it is.
+    """
+
+    load: Callable[[Path, str], Loaded]
+    update_decoding: Callable[[Path, Mapping[str, float]], None]
+
+
+def _load_checkpoint(path: Path, device_target: str) -> Loaded:
+    from dfcnn_ms.runtime import checkpoint
+
+    return checkpoint.for_use(path, device_target)
+
+
+def _update_checkpoint(path: Path, values: Mapping[str, float]) -> None:
+    from dfcnn_ms.runtime import checkpoint
+
+    checkpoint.update_decoding(path, values)
+
+
+#: suffix of a file -> how it is used
+LOADERS: dict[str, Loader] = {".ckpt": Loader(_load_checkpoint, _update_checkpoint)}
+
+
+def loader_of(path: str | Path) -> Loader:
+    """Who can use a file.
+
+    Raises:
+        CheckpointError: the file is not there, or nobody can.
+    """
+    path = Path(path)
+    check_there(path)
+    if path.suffix not in LOADERS:
+        raise CheckpointError(f"{path}: wanted a stored network, a file that ends in {' or '.join(LOADERS)}")
+    return LOADERS[path.suffix]

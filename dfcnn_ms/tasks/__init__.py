@@ -1,0 +1,16 @@
+"""Tasks: what a label is, which loss teaches it, what is measured, and how outputs are read.
+
+``TASKS`` names them. A task is a frozen value, the ``task:`` section of a page; it loads MindSpore only to build the
+cell that is trained.
+"""
+
+from __future__ import annotations
+
+from dfcnn_ms.tasks.classify import Classify
+from dfcnn_ms.tasks.ctc import Ctc
+from dfcnn_ms.tasks.task import Task
+
+#: kind -> value
+TASKS: dict[str, type[Task]] = {"ctc": Ctc, "classify": Classify}
+
+__all__ = ["TASKS", "Classify", "Ctc", "Task"]

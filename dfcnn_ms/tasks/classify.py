@@ -1,0 +1,79 @@
+"""One label a clip: which word is it, which command, which sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.metrics import Edits
+from dfcnn_ms.tasks.task import Array, Task
+
+if TYPE_CHECKING:
+    from mindspore import nn
+
+    from dfcnn_ms.config import Config
+    from dfcnn_ms.decoding.align import Alignment
+    from dfcnn_ms.decoding.boundaries import Sound
+
+
+@dataclass(frozen=True)
+class Classify(Task):
+    """A class for each clip, taught by cross-entropy to a network with a single output step."""
+
+    outputs: ClassVar[str] = "classes"
+    loss: ClassVar[str] = "CrossEntropy"
+
+    def unit_of(self, labels: str) -> str:
+        return "class"
+
+    def check(self, config: Config) -> None:
+        if config.model.frames_per_step is not None:
+            raise ConfigError(
+                "task: classify needs a network with a single output for the whole clip, and this one has one for "
+                "each step; set model.over_time=mean"
+            )
+        if config.train.blank_bias:
+            raise ConfigError("train.blank_bias: classes have no blank; leave it at 0, or set task.kind=ctc")
+
+    def complaint(self, label: Sequence[str]) -> str:
+        got = " ".join(label) or "nothing"
+        return "" if len(label) == 1 else f"task classify wants one label a clip; got {len(label)} ({got})"
+
+    def needed_steps(self, label: Sequence[Any]) -> int:
+        return 1
+
+    def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
+        from dfcnn_ms.training.cells import WithLossCell
+        from dfcnn_ms.training.losses import CrossEntropy
+
+        return WithLossCell(backbone, CrossEntropy(workers=workers))
+
+    def spell(self, log_probs: Array) -> tuple[int, ...]:
+        from dfcnn_ms.decoding.ranking import ranked
+
+        return ranked(log_probs, 1) if len(log_probs) else ()
+
+    def align(self, log_probs: Array, ids: Sequence[int]) -> Alignment:
+        from dfcnn_ms.decoding.align import Alignment
+
+        if len(ids) > len(log_probs):
+            raise DataError(f"a clip has one class, got {len(ids)}; is it the text of this recording?")
+        here, ids = (0,) * len(ids), tuple(ids)
+        chosen = [log_probs[0, id] for id in ids]
+        return Alignment(ids, here, here, here, tuple(np.exp(chosen).tolist()), float(np.sum(chosen)))
+
+    def times(self, alignment: Alignment, sound: Sound) -> tuple[Array, Array]:
+        count = len(alignment.ids)
+        return np.zeros(count), np.full(count, sound.seconds)
+
+    def also(self, counted: Edits) -> dict[str, float]:
+        right = counted.reference_length - counted.substitutions - counted.deletions
+        return {"accuracy": right / max(1, counted.reference_length)}
+
+    def figures(self, sums: Sequence[float], unit: str) -> dict[str, float]:
+        more = {f"dev_{name}": share for name, share in self.also(Edits.of_numbers(sums[:5])).items()}
+        return super().figures(sums, unit) | more
