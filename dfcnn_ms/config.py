@@ -1,86 +1,28 @@
 """The YAML page as types: every key is checked, every component is built where it is named.
 
-A component section is ``{kind: name, option: value}``; it becomes the frozen value itself, so that a section, its
-constructor and its ``repr`` are one thing. Nothing in this room imports MindSpore.
+A component section, such as ``features:``, becomes the frozen value that it names (:mod:`dfcnn_ms.components`). Nothing
+here imports MindSpore.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dfcnn_ms.audio.augment import FEATURE_AUGMENTATIONS, WAVE_AUGMENTATIONS
 from dfcnn_ms.audio.features import FEATURES, LogMel
-from dfcnn_ms.errors import ConfigError, suggestion
+from dfcnn_ms.components import component, sentence
+from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models import NETWORKS, Dfcnn
 from dfcnn_ms.schedules import SCHEDULES, Cosine
 from dfcnn_ms.tasks import TASKS, Ctc
 
 DEFAULT_CONFIG = "digits"
-
-#: the first word of pydantic's error types -> what was wanted
-_WANTED = {
-    "int": "a whole number",
-    "float": "a number",
-    "string": "text",
-    "string_pattern_mismatch": "a plain name of letters, digits, '.', '_' and '-'",
-    "dict": "a section",
-    "model": "a section",
-    "tuple": "a list",
-    "bool": "true or false",
-    "path": "a path",
-}
-
-
-class Nested(ValueError):  # noqa: N818 (it carries one)
-    """What pydantic says of a component, inside what it says of the page."""
-
-    def __init__(self, error: pydantic.ValidationError, kind: type) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.kind = kind
-
-
-def component(registry: Mapping[str, type], default: str | None = None) -> Any:
-    """The pydantic type of a section ``{kind: ..., options}`` that becomes one of ``registry``'s values.
-
-    Args:
-        registry: kind -> frozen dataclass; looked at whenever a page is read, so that plugins may add to it.
-        default: the kind of a section that names none.
-    """
-
-    def from_section(section: Any) -> Any:
-        # pydantic adds the place in the page to a ValueError, and to nothing else.
-        if type(section) in registry.values():
-            return section
-        if not isinstance(section, Mapping) or ("kind" not in section and default is None):
-            raise ValueError(f"got {section!r}, wanted a section with a kind, one of: {', '.join(registry)}")
-        options = {key: value for key, value in section.items() if key != "kind"}
-        kind = section.get("kind", default)
-        if kind not in registry:
-            raise ValueError(f"unknown kind {kind!r}; {suggestion(str(kind), registry)}, or --plugin FILE adds kinds")
-        fields = {field.name for field in dataclasses.fields(registry[kind]) if field.init}
-        for key in options:
-            if key not in fields:
-                raise ValueError(f"unknown key {key!r} for kind {kind!r}; {suggestion(str(key), fields)}")
-        try:
-            return pydantic.TypeAdapter(registry[kind]).validate_python(options)
-        except pydantic.ValidationError as error:
-            raise Nested(error, registry[kind]) from None
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-
-    def to_section(value: Any) -> dict[str, Any]:
-        kind = next(kind for kind, cls in registry.items() if cls is type(value))
-        return {"kind": kind, **dataclasses.asdict(value)}
-
-    return Annotated[Any, BeforeValidator(from_section), PlainSerializer(to_section)]
 
 
 class Section(BaseModel):
@@ -209,9 +151,11 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _task_fits(self) -> Config:
         try:
-            self.task.check(self)
+            self.task.check(self.model)
         except ConfigError as error:
             raise ValueError(str(error)) from None
+        if self.train.blank_bias and not self.task.has_blank:
+            raise ValueError("train.blank_bias: this task has no blank; leave it at 0, or set task.kind=ctc")
         return self
 
     @property
@@ -253,7 +197,7 @@ def parse_config(page: Mapping[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(page)
     except pydantic.ValidationError as error:
-        raise ConfigError(f"{where}: {_sentence(error)}") from None
+        raise ConfigError(f"{where}: {sentence(error, Config)}") from None
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -325,43 +269,3 @@ def _index(items: list[Any], text: str, key: str) -> int:
     if not text.isdigit() or int(text) >= len(items):
         raise ConfigError(f"unknown key {key!r}: wanted a position from 0 to {len(items) - 1}, got {text!r}")
     return int(text)
-
-
-def _sentence(error: pydantic.ValidationError, page: type = Config, above: tuple[int | str, ...] = ()) -> str:
-    """The first complaint of pydantic in the words of this page.
-
-    Args:
-        error: what pydantic says.
-        page: the section or component that it is about.
-        above: where that stands in the whole page.
-    """
-    first = error.errors()[0]
-    inner = first.get("ctx", {}).get("error")
-    location = (*above, *first["loc"])
-    if isinstance(inner, Nested):
-        return _sentence(inner.error, inner.kind, location)
-    place = ".".join(str(part) for part in location)
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {place!r}; {suggestion(str(location[-1]), _keys_at(page, first['loc'][:-1]))}"
-    if first["type"] == "missing":
-        return f"missing key {place!r}"
-    if first["type"] in ("value_error", "assertion_error"):
-        said = first["msg"].removeprefix("Value error, ")
-        return f"{place}: {said}" if place else said
-    kind, otherwise = first["type"], first["msg"].removeprefix("Input should be ")
-    wanted = _WANTED.get(kind) or _WANTED.get(kind.split("_")[0], otherwise)
-    return f"{place}: got {first['input']!r}, wanted {wanted}"
-
-
-def _keys_at(section: Any, location: tuple[int | str, ...]) -> list[str]:
-    """The keys that a section knows, or one inside it; an element of a list has the type that the list is made of."""
-    for part in location:
-        if isinstance(part, int):
-            section = get_args(section)[0]
-        elif dataclasses.is_dataclass(section):
-            section = get_type_hints(section)[part]
-        else:
-            section = section.model_fields[part].annotation
-    if dataclasses.is_dataclass(section):
-        return [field.name for field in dataclasses.fields(section)]
-    return list(section.model_fields)

@@ -97,6 +97,7 @@ RECIPES: dict[str, Recipe] = {
     "lhotse": _of(lhotse, "your own: lhotse's cuts, or recordings and supervisions", "--root mine --out data/mine"),
 }  # fmt: skip
 
+
 def prepare(recipe: Mapping[str, Any], out: Path) -> dict[str, Path]:
     """Makes the manifests of a corpus, and the corpus itself if a recipe can.
 

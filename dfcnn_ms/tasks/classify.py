@@ -15,9 +15,9 @@ from dfcnn_ms.tasks.task import Array, Task
 if TYPE_CHECKING:
     from mindspore import nn
 
-    from dfcnn_ms.config import Config
     from dfcnn_ms.decoding.align import Alignment
     from dfcnn_ms.decoding.boundaries import Sound
+    from dfcnn_ms.models import Network
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,12 @@ class Classify(Task):
     def unit_of(self, labels: str) -> str:
         return "class"
 
-    def check(self, config: Config) -> None:
-        if config.model.frames_per_step is not None:
+    def check(self, network: Network) -> None:
+        if network.frames_per_step is not None:
             raise ConfigError(
                 "task: classify needs a network with a single output for the whole clip, and this one has one for "
                 "each step; set model.over_time=mean"
             )
-        if config.train.blank_bias:
-            raise ConfigError("train.blank_bias: classes have no blank; leave it at 0, or set task.kind=ctc")
 
     def complaint(self, label: Sequence[str]) -> str:
         got = " ".join(label) or "nothing"

@@ -14,9 +14,9 @@ from dfcnn_ms.text.vocabulary import BLANK_ID
 if TYPE_CHECKING:
     from mindspore import nn
 
-    from dfcnn_ms.config import Config
     from dfcnn_ms.decoding.align import Alignment
     from dfcnn_ms.decoding.boundaries import Sound
+    from dfcnn_ms.models import Network
     from dfcnn_ms.text.vocabulary import Vocabulary
 
 #: what stands between two blanks of a label, by `data.labels`
@@ -34,13 +34,14 @@ class Ctc(Task):
 
     outputs: ClassVar[str] = "ctc"
     loss: ClassVar[str] = "CTCLoss"
+    has_blank: ClassVar[bool] = True
     counts: ClassVar[int] = 9
 
     def unit_of(self, labels: str) -> str:
         return UNITS[labels]
 
-    def check(self, config: Config) -> None:
-        if config.model.frames_per_step is None:
+    def check(self, network: Network) -> None:
+        if network.frames_per_step is None:
             raise ConfigError(
                 "task: ctc needs a network with an output for each step, and this one has a single output for the "
                 "whole clip; set model.over_time=steps, or task.kind=classify"

@@ -16,10 +16,10 @@ from dfcnn_ms.metrics import Edits, edits
 if TYPE_CHECKING:
     from mindspore import nn
 
-    from dfcnn_ms.config import Config
     from dfcnn_ms.corpora.manifest import Utterance
     from dfcnn_ms.decoding.align import Alignment
     from dfcnn_ms.decoding.boundaries import Sound
+    from dfcnn_ms.models import Network
     from dfcnn_ms.text.vocabulary import Vocabulary
 
 Array = NDArray[Any]
@@ -36,6 +36,8 @@ class Task(ABC):
     outputs: ClassVar[str]
     #: what the loss is called in lineage
     loss: ClassVar[str]
+    #: whether its labels have a blank between them
+    has_blank: ClassVar[bool] = False
     #: how many numbers :meth:`count` gives
     counts: ClassVar[int] = 7
 
@@ -47,8 +49,8 @@ class Task(ABC):
         """The figure of the dev set that decides: the lowest is the best."""
         return f"dev_{unit}_error_rate"
 
-    def check(self, config: Config) -> None:  # noqa: B027 (most tasks take any page)
-        """Refuses a page whose sections do not go together.
+    def check(self, network: Network) -> None:  # noqa: B027 (most tasks take any network)
+        """Refuses a network that cannot do it.
 
         Raises:
             ConfigError: see above.
