@@ -17,7 +17,8 @@ from dfcnn_ms.reporting.plots import Picture, draw
 from dfcnn_ms.reporting.versions import draw_versions
 
 if TYPE_CHECKING:
-    from dfcnn_ms.training.batches import BatchSource, Corpus
+    from dfcnn_ms.training.batches import BatchSource
+    from dfcnn_ms.training.corpus import Corpus
 
 EXAMPLE = "python -m dfcnn_ms.plot --ckpt dfcnn.ckpt a.wav --out a.png"
 
@@ -141,7 +142,7 @@ def batch_place(config: Config, index: int) -> tuple[Corpus, int]:
 
 def file_corpus(config: Config, path: str) -> Corpus:
     """A training corpus of one file."""
-    from dfcnn_ms.training.batches import open_corpus
+    from dfcnn_ms.training.corpus import open_corpus
 
     return open_corpus(
         [Utterance(Path(path).name, path, duration(path), ())],

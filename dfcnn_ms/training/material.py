@@ -16,8 +16,10 @@ from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training import sampling
-from dfcnn_ms.training.batches import BatchSource, Corpus, open_corpus, plan_batches
+from dfcnn_ms.training.batches import BatchSource
+from dfcnn_ms.training.corpus import Corpus, open_corpus
 from dfcnn_ms.training.pack import Records, open_pack
+from dfcnn_ms.training.plan import plan_batches
 from dfcnn_ms.wording import many, plural
 
 log = logging.getLogger(__name__)

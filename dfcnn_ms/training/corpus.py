@@ -1,0 +1,124 @@
+"""A training corpus: utterances with their labels, and the way from a file to what enters the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from dfcnn_ms.audio.frontend import Frontend
+from dfcnn_ms.audio.wave import SAMPLE_RATE
+from dfcnn_ms.corpora.manifest import Utterance, read_utterance
+from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.training.cache import FeatureCache
+from dfcnn_ms.training.pack import Records
+
+Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Utterances with their labels, and the way from a file to what enters the network.
+
+    Attributes:
+        utterances: what was said and where it lies.
+        labels: ids of each utterance's units.
+        frontend: samples -> features.
+        augment_wave, augment_features: applied in training, with a generator of the utterance and epoch.
+        seed: makes the augmentation of every (utterance, epoch) reproducible.
+        cache: features that were computed before, or None.
+        sound: packed samples, or None: then they are read from the sound files.
+    """
+
+    utterances: Sequence[Utterance]
+    labels: Sequence[Sequence[int]]
+    frontend: Frontend
+    augment_wave: tuple[Augmentation, ...] = ()
+    augment_features: tuple[Augmentation, ...] = ()
+    seed: int = 0
+    cache: FeatureCache | Records | None = None
+    sound: Records | None = None
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def wave(self, index: int) -> np.ndarray:
+        """The samples (N,) of one utterance as they were recorded."""
+        return read_utterance(self.utterances[index]) if self.sound is None else self.sound[index]
+
+    def features(self, index: int, epoch: int = 0, take: int = 0) -> np.ndarray:
+        """The features (T, F) of one utterance as the network receives them in ``epoch``.
+
+        Args:
+            index: which utterance.
+            epoch: from 0.
+            take: how often it came before in this epoch; each time it is augmented in another way.
+        """
+        if self.cache is None:
+            return self.heard(index, epoch, take)[1]
+        return _augmented(self.cache[index], self.augment_features, self._rng(index, epoch, take))
+
+    def heard(self, index: int, epoch: int = 0, take: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """The augmented samples (N,) of one utterance, and what becomes of them: the features (T, F)."""
+        rng = self._rng(index, epoch, take)
+        wave = _augmented(self.wave(index), self.augment_wave, rng)
+        return wave, _augmented(self.frontend(wave), self.augment_features, rng)
+
+    def _rng(self, index: int, epoch: int, take: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, epoch, index, take) if take else (self.seed, epoch, index))
+
+    @cached_property
+    def longest_frames(self) -> list[int]:
+        """The most frames that :meth:`features` may return, for each utterance."""
+        return [self.frames(index) for index in range(len(self))]
+
+    def frames(self, index: int) -> int:
+        """The most frames that :meth:`features` may return for one utterance."""
+        wave, features = self._stretch
+        samples = math.ceil(self.utterances[index].seconds * SAMPLE_RATE) + 1
+        return math.ceil(self.frontend.features.num_frames(math.ceil(samples * wave)) * features)
+
+    @cached_property
+    def _stretch(self) -> tuple[float, float]:
+        """How many times longer augmentation may make the samples, and then the features."""
+        return math.prod(map(longest, self.augment_wave)), math.prod(map(longest, self.augment_features))
+
+
+def _augmented(x: np.ndarray, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> np.ndarray:
+    for augment in augmentations:
+        x = augment(x, rng)
+    return x
+
+
+def longest(augmentation: Augmentation) -> float:
+    """How many times longer an augmentation may make an utterance; 1 unless it says otherwise."""
+    return float(getattr(augmentation, "longest", 1.0))
+
+
+def open_corpus(
+    utterances: Sequence[Utterance],
+    labels: Sequence[Sequence[int]],
+    frontend: Frontend,
+    *,
+    cache: Path | None = None,
+    packed: Records | None = None,
+    augment_wave: tuple[Augmentation, ...] = (),
+    augment_features: tuple[Augmentation, ...] = (),
+    seed: int = 0,
+) -> Corpus:
+    """A corpus that is read from its files, from its pack, or from features cached in the folder ``cache``."""
+    if cache is not None and packed is not None:
+        raise ConfigError("data.cache and data.packed exclude each other; pack the features instead")
+    if cache is not None and augment_wave:
+        raise ConfigError("data.cache and augment.wave exclude each other: cached features know no wave; drop one")
+    if packed is not None and packed.bins and augment_wave:
+        raise ConfigError("packed features and augment.wave exclude each other: pack the audio, or drop augment.wave")
+    for augment in augment_wave:
+        getattr(augment, "check", lambda: None)()
+    stored = None if cache is None else FeatureCache.open(cache, utterances, frontend)
+    pictures, sound = (packed, None) if packed is not None and packed.bins else (stored, packed)
+    return Corpus(utterances, labels, frontend, augment_wave, augment_features, seed, pictures, sound)
