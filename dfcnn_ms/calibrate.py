@@ -21,7 +21,7 @@ from dfcnn_ms.decoding.confidence import (
     reliability,
     sentence_confidence,
 )
-from dfcnn_ms.decoding.options import add_flags, decoders, search_of
+from dfcnn_ms.decoding.options import add_flags, check_heard, decoders, search_of
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.test_set import each_output, read_set, remembered
 from dfcnn_ms.metrics import align
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     options = arguments.parse_args(argv)
     cli.check_output("--picture", options.picture, PICTURES)
     choice = search_of(options)
-    choice.check_heard()
+    check_heard(choice)
 
     recognizer = Recognizer.load(options.ckpt, options.device_target)
     stored = recognizer.meta.decoding if recognizer.meta else {}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from dfcnn_ms import cli
 from dfcnn_ms.corpora.manifest import Utterance
-from dfcnn_ms.decoding.options import Choice, add_flags, choice_of, decoders
+from dfcnn_ms.decoding.choice import Choice
+from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.results import Heard, counts, rate_name, total
 from dfcnn_ms.evaluation.runs import Clock, Run, details, figures, interval, read_run

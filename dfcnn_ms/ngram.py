@@ -12,10 +12,11 @@ from tqdm import tqdm
 
 from dfcnn_ms import cli
 from dfcnn_ms.decoding import DECODERS
+from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.decoding.ngram.pruning import check_threshold
 from dfcnn_ms.decoding.ngram.sentences import read_sentences
-from dfcnn_ms.decoding.options import Choice, decoders
+from dfcnn_ms.decoding.options import decoders
 from dfcnn_ms.decoding.tune import Grid, Trial, tune
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.test_set import each_output, read_set, remembered

@@ -9,7 +9,7 @@ from pathlib import Path
 from dfcnn_ms import cli
 from dfcnn_ms.audio.sound_files import SoundFile, find
 from dfcnn_ms.audio.wave import read_wave
-from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
+from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of, decoders
 from dfcnn_ms.recognizer import Recognizer, Transcript, batches
 from dfcnn_ms.reporting.transcripts import FORMATS, Writer
 
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     argv = cli.with_plugins(argv)
     options = _parser().parse_args(argv)
     choice = choice_of(options)
-    choice.check_heard()
+    check_heard(choice)
     sounds = find(options.files)
     writer = Writer(options.format, options.out, options.nbest)
     writer.check(sounds)

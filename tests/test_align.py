@@ -14,19 +14,22 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tones import Strided
 
 from dfcnn_ms import align as command
+from dfcnn_ms import aligner
 from dfcnn_ms.audio.features import LogMel
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.corpora.espeak import Espeak
 from dfcnn_ms.corpora.manifest import Utterance, write_manifest
-from dfcnn_ms.decoding import decode_greedy
+from dfcnn_ms.decoding import BeamSearch, decode_greedy
 from dfcnn_ms.decoding.align import Alignment, align_ctc, steps_needed
 from dfcnn_ms.decoding.boundaries import SHARE, USUAL_SECONDS, Sound, boundaries
 from dfcnn_ms.decoding.pronunciation import pronunciation, pronunciation_of
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.tasks import Classify
 from dfcnn_ms.text.pinyin import DIGITS
 from dfcnn_ms.text.vocabulary import Vocabulary
 
@@ -149,13 +152,75 @@ def slow_log_prob(log_probs: Array, ids: tuple[int, ...]) -> float:
 
 @steady
 @given(st.integers(0, 10**6), st.integers(0, 60), st.integers(2, 9))
-def test_what_greedy_decoding_wrote_is_aligned_as_greedy_decoding_saw_it(seed: int, steps: int, units: int) -> None:
+def test_what_greedy_decoding_wrote_lies_on_the_path_that_greedy_decoding_took(
+    seed: int, steps: int, units: int
+) -> None:
+    """The likeliest unit of each step, in runs: no path is better, so that of the alignment is the same."""
     log_probs = random_log_probs(seed, steps, units, scale=4.0)
+    runs = [[*run] for id, run in groupby(range(steps), key=lambda step: int(log_probs[step].argmax()))]
+    spoken = [(int(log_probs[run[0]].argmax()), run) for run in runs if log_probs[run[0]].argmax()]
     hypothesis = decode_greedy(log_probs)
     alignment = align_ctc(log_probs, hypothesis.ids)
-    assert (alignment.ids, alignment.first) == (hypothesis.ids, hypothesis.steps)
-    assert alignment.scores == pytest.approx(hypothesis.confidences)
+    assert alignment.ids == hypothesis.ids == tuple(id for id, _ in spoken)
+    assert alignment.first == tuple(run[0] for _, run in spoken)
+    assert alignment.last == tuple(run[-1] for _, run in spoken)
+    assert alignment.peaks == tuple(max(run, key=lambda step: log_probs[step, id]) for id, run in spoken)
+    assert alignment.scores == pytest.approx([np.exp(log_probs[run, id]).max() for id, run in spoken])
     assert alignment.log_prob == pytest.approx(hypothesis.log_prob)
+
+
+@pytest.mark.parametrize(
+    ("path", "ids", "first", "last"),
+    [
+        ([2, 0, 0], (2,), (0,), (0,)),  # a unit at the very first step
+        ([0, 0, 2], (2,), (2,), (2,)),
+        ([2, 2, 2], (2,), (0,), (2,)),  # a repeat is one unit
+        ([2, 0, 2], (2, 2), (0, 2), (0, 2)),  # a blank between makes it two
+        ([1, 1, 2, 2, 0, 0, 2, 3], (1, 2, 2, 3), (0, 2, 6, 7), (1, 3, 6, 7)),
+        ([0, 2, 4, 4, 0, 4, 2, 0], (2, 4, 4, 2), (1, 2, 5, 6), (1, 3, 5, 6)),
+        ([1, 1, 0, 1], (1, 1), (0, 3), (1, 3)),
+        ([0, 0, 0], (), (), ()),
+        ([], (), (), ()),
+    ],
+)
+@pytest.mark.parametrize("peak", [0.7, 0.98, 1.0])
+def test_golden_paths(
+    path: list[int], ids: tuple[int, ...], first: tuple[int, ...], last: tuple[int, ...], peak: float
+) -> None:
+    """The other units share what the peak leaves over; nothing at all, at last."""
+    probabilities = np.full((len(path), 5), (1 - peak) / 4)
+    probabilities[np.arange(len(path)), path] = peak
+    with np.errstate(divide="ignore"):
+        alignment = align_ctc(np.log(probabilities), ids)
+    assert (alignment.ids, alignment.first, alignment.last) == (ids, first, last)
+    assert alignment.scores == pytest.approx([peak] * len(ids))
+    assert alignment.log_prob == pytest.approx(len(path) * np.log(peak))
+
+
+@steady
+@given(st.integers(0, 10**6), st.integers(0, 9), st.integers(2, 6))
+def test_every_text_of_a_beam_can_be_aligned(seed: int, steps: int, units: int) -> None:
+    """One path of a text is at most as probable as all of them, and its units follow each other."""
+    log_probs = random_log_probs(seed, steps, units)
+    for hypothesis in BeamSearch(nbest=10)(log_probs[None], [steps])[0]:
+        alignment = align_ctc(log_probs, hypothesis.ids)
+        assert alignment.ids == hypothesis.ids
+        assert list(alignment.first) == sorted(set(alignment.first))
+        assert all(0 < score <= 1 for score in alignment.scores)
+        assert alignment.log_prob <= hypothesis.log_prob + 1e-5
+
+
+def test_a_score_is_that_of_the_surest_step_of_a_run() -> None:
+    probabilities = np.array([[0.1, 0.9], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7]])
+    alignment = align_ctc(np.log(probabilities), [1, 1])
+    assert (alignment.peaks, alignment.scores) == ((0, 3), pytest.approx((0.9, 0.7)))
+
+
+def test_an_alignment_is_plain_python() -> None:
+    alignment = align_ctc(random_log_probs(0, 9, 4).astype(np.float32), np.array([2, 3]))
+    whole = (*alignment.ids, *alignment.first, *alignment.last, *alignment.peaks)
+    assert {type(number) for number in whole} == {int}
+    assert {type(number) for number in (*alignment.scores, alignment.log_prob)} == {float}
 
 
 def test_one_unit_fills_one_step() -> None:
@@ -206,11 +271,34 @@ def test_what_is_no_alignment_at_all_is_refused(log_probs: Array, ids: list[int]
 
 # --- boundaries -------------------------------------------------------------------------------------------------------
 
-HOP, WINDOW, STEP = 0.01, 0.025, 0.04
+HOP, WINDOW, STEP_FRAMES = 0.01, 0.025, 4
+STEP = STEP_FRAMES * HOP
+#: the middle of a window lies so far behind that of its hop
+OFFSET = (WINDOW - HOP) / 2
 
 
-def sound(features: Array) -> Sound:
-    return Sound(features, HOP, WINDOW, STEP)
+def sound(features: Array, first_frame: float = 0.0) -> Sound:
+    return Sound(features, HOP, WINDOW, STEP_FRAMES, first_frame)
+
+
+@pytest.mark.parametrize("first_frame", [0.0, -1.5, 3.0])
+def test_the_clock_of_a_sound(first_frame: float) -> None:
+    """Frame n sees from n hops to a window later, and between two frames lies the middle of what both see."""
+    here = sound(np.zeros((7, 8)), first_frame)
+    assert here.seconds == pytest.approx(6 * HOP + WINDOW)
+    assert here.step_seconds == pytest.approx(STEP)
+    middles = np.array([(n * HOP + (n * HOP + WINDOW)) / 2 for n in range(7)])
+    assert here.between_frames(np.arange(1, 7)) == pytest.approx((middles[:-1] + middles[1:]) / 2)
+    begins = [first_frame + step * STEP_FRAMES for step in range(3)]
+    assert here.step_begins(np.arange(3)) == pytest.approx(here.between_frames(np.array(begins)))
+
+
+def test_a_network_that_looks_ahead_hears_the_same_earlier() -> None:
+    """Its first step begins half a step before the first frame: the same steps mean what was half a step earlier."""
+    flat = np.full((100, 8), 0.1)
+    usual, ahead = (boundaries(at(4, 10), sound(flat, first)) for first in (0.0, -STEP_FRAMES / 2))
+    for later, earlier in zip(usual, ahead, strict=True):
+        assert earlier == pytest.approx(later - STEP / 2)
 
 
 def at(*steps: int) -> Alignment:
@@ -229,13 +317,13 @@ def patches(*edges: int, frames: int = 100) -> Array:
 def test_boundaries_lie_where_the_sound_changes() -> None:
     edges = (12, 33, 58, 80)
     starts, ends = boundaries(at(4, 10, 16), sound(patches(*edges)))
-    truth = np.array(edges) * HOP + (WINDOW - HOP) / 2
+    truth = np.array(edges) * HOP + OFFSET
     assert starts == pytest.approx(truth[:-1]) and ends == pytest.approx(truth[1:])
 
 
 def test_without_a_change_boundaries_lie_at_the_usual_place() -> None:
     starts, ends = boundaries(at(4, 10), sound(np.full((100, 8), 0.1)))
-    middles = np.array([4.5, 10.5]) * STEP
+    middles = np.array([4.5, 10.5]) * STEP + OFFSET
     inner = middles[0] + SHARE * (middles[1] - middles[0])
     expected = [middles[0] - (1 - SHARE) * USUAL_SECONDS, inner, middles[1] + SHARE * USUAL_SECONDS]
     assert [*starts, ends[-1]] == pytest.approx(expected, abs=HOP / 2 + 1e-9)  # the times of frames, and no others
@@ -246,9 +334,8 @@ def test_a_pause_belongs_to_nobody() -> None:
     features = patches(10, 35, 60, frames=220)
     features[150:200] = patches(0, 25, 50, frames=50)
     starts, ends = boundaries(at(4, 10, 39, 45), sound(features))
-    offset = (WINDOW - HOP) / 2
-    assert starts == pytest.approx(np.array([10, 35, 150, 175]) * HOP + offset)
-    assert ends == pytest.approx(np.array([35, 60, 175, 200]) * HOP + offset)
+    assert starts == pytest.approx(np.array([10, 35, 150, 175]) * HOP + OFFSET)
+    assert ends == pytest.approx(np.array([35, 60, 175, 200]) * HOP + OFFSET)
 
 
 def test_boundaries_of_speech_are_found_within_half_a_step() -> None:
@@ -264,7 +351,7 @@ def test_boundaries_of_speech_are_found_within_half_a_step() -> None:
         heard = edges[:-1] + np.diff(edges) * rng.uniform(0.3, 0.6, size=12)
         alignment = at(*(heard / STEP).astype(int).tolist())
         features = Frontend(kind)(wave.astype(np.float32))
-        found_starts, found_ends = boundaries(alignment, Sound(features, HOP, WINDOW, STEP))
+        found_starts, found_ends = boundaries(alignment, sound(features))
         errors += [*np.abs(found_starts - edges[:-1]), *np.abs(found_ends - edges[1:])]
     assert np.median(errors) < STEP / 2
     assert np.mean(np.array(errors) < STEP) > 0.75
@@ -312,7 +399,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_wave(f"{number}.wav", 0.1 * rng.standard_normal(round(16_000 * seconds)).astype(np.float32))
         utterances.append(Utterance(f"utt{number}", f"{number}.wav", seconds, pinyin))
     write_manifest("all.jsonl", utterances)
-    recognizer = Recognizer(Acoustics(), Frontend(LogMel(n_mels=20)), VOCABULARY)
+    recognizer = Recognizer(Acoustics(), Frontend(LogMel(n_mels=20)), VOCABULARY, Strided(4))
     monkeypatch.setattr(Recognizer, "load", lambda path, device_target: recognizer)
     return tmp_path
 
@@ -395,7 +482,7 @@ def test_subtitles_of_phrases(folder: Path, capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_characters_belong_to_syllables_or_to_none(text: str, count: int, characters: list[str]) -> None:
-    assert command.characters_of(text, count) == characters
+    assert aligner.characters_of(text, count) == characters
 
 
 def test_a_manifest_in_one_file_or_in_many(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -415,8 +502,9 @@ def test_a_batch_is_its_utterances(folder: Path) -> None:
     from dfcnn_ms.corpora.manifest import read_manifest
 
     recognizer, utterances = Recognizer.load("any", "CPU"), read_manifest("all.jsonl")
-    together = command.aligned(recognizer, utterances)
-    assert together == [command.aligned(recognizer, [one])[0] for one in utterances]
+    together = aligner.aligned(recognizer, utterances)
+    assert together == [aligner.aligned(recognizer, [one])[0] for one in utterances]
+    assert dict(aligner.align_all(recognizer, utterances)) == dict(enumerate(together))
 
 
 def test_a_text_that_cannot_be_is_left_out_and_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -463,6 +551,14 @@ def test_bad_input_gets_one_sentence(folder: Path, name: str, capsys: pytest.Cap
     assert sentence in str(error.value) and "\n" not in str(error.value)
     assert capsys.readouterr().out == ""
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_network_that_names_classes_cannot_align(folder: Path) -> None:
+    Recognizer.load("any", "CPU").task = Classify()
+    for arguments in (("--audio", "0.wav", "--text", "ba1"), ("--manifest", "all.jsonl", "--out", "a.ctm")):
+        with pytest.raises(ConfigError, match=r"names a class for a whole clip; align with one of task\.kind=ctc"):
+            run(*arguments)
+    assert not Path("a.ctm").exists()
 
 
 def test_an_unknown_syllable_of_a_manifest_is_named_with_its_line(folder: Path) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from dfcnn_ms.corpora import archives, download
-from dfcnn_ms.corpora.archives import MARKER, Limits, extract, extract_all_inside, is_extracted
+from dfcnn_ms.corpora.archives import MARKER, Limits, extract, is_extracted
 from dfcnn_ms.errors import DataError
 
 CONTENT = {
@@ -387,23 +387,3 @@ def test_no_archive(tmp_path: Path) -> None:
         extract(tmp_path / "none.tgz", tmp_path / "out")
     with pytest.raises(DataError, match="is a directory; wanted an archive"):
         extract(tmp_path, tmp_path / "out")
-
-
-def test_archives_inside(room: Path) -> None:
-    speakers = {f"S{number:04d}": {f"train/S{number:04d}/a.wav": bytes([number])} for number in range(3)}
-    inner = {f"wav/{name}.tar.gz": gzip.compress(tar_of(content)) for name, content in speakers.items()}
-    out = extract(save(room / "a.tgz", gzip.compress(tar_of(inner | {"readme.zip.txt": b""}))), room / "out")
-    folders = extract_all_inside(out, remove=True)
-    assert folders == [out / "wav" / name for name in speakers]
-    assert files(out) == {"readme.zip.txt": b""} | {
-        f"wav/{name}/{path}": data for name, content in speakers.items() for path, data in content.items()
-    }
-    assert extract_all_inside(out) == []
-
-
-def test_archives_inside_stay_unless_told(room: Path) -> None:
-    (room / "wav").mkdir()
-    save(room / "wav/S1.zip", zip_of({"a.wav": b"1"}))
-    for _ in range(2):
-        assert extract_all_inside(room) == [room / "wav/S1"]
-    assert files(room).keys() == {"wav/S1.zip", "wav/S1/a.wav"}

@@ -18,15 +18,10 @@ from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.training.batches import (
-    FILLER,
-    BatchSource,
-    infeasible,
-    least_padding,
-    open_corpus,
-    plan_batches,
-)
+from dfcnn_ms.training.batches import FILLER, BatchSource
 from dfcnn_ms.training.cache import FeatureCache
+from dfcnn_ms.training.corpus import open_corpus
+from dfcnn_ms.training.plan import least_padding, plan_batches
 
 FRONTEND = Frontend(LogMel(n_mels=20))
 
@@ -212,16 +207,6 @@ def test_a_cached_picture_can_be_changed_without_changing_the_cache(utterances, 
 def test_cache_and_wave_augmentation_exclude_each_other(utterances, tmp_path):
     with pytest.raises(ConfigError, match=r"data\.cache and augment\.wave exclude each other"):
         source(utterances, cache=tmp_path, augment_wave=(Gain(),))
-
-
-@given(st.lists(st.integers(1, 3), max_size=6), st.integers(0, 12))
-@settings(deadline=None)
-def test_infeasible_is_what_no_path_can_spell(label, steps):
-    # Oracle: the shortest path writes each label once and a blank between equal neighbours.
-    shortest = list(label[:1])
-    for left, right in itertools.pairwise(label):
-        shortest += [0, right] if left == right else [right]
-    assert infeasible([label], [steps]) == ([0] if len(shortest) > steps else [])
 
 
 def test_missing_audio_names_line_and_file(utterances):

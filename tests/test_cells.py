@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mindspore import Model, Tensor, nn, ops
 
-from dfcnn_ms.config import TrainConfig
+from dfcnn_ms.config import TrainConfig, parse_config
 from dfcnn_ms.models.dfcnn import Dfcnn
 from dfcnn_ms.models.table import Block
 from dfcnn_ms.training.cells import TrainStep, WithLossCell, squared_norms
@@ -23,7 +23,8 @@ UNITS, BINS = 5, 8
 
 def tiny(dropout: float = 0.0, seed: int = 0) -> Dfcnn:
     """A network with the same weights for the same seed."""
-    network = Dfcnn(UNITS, BINS, blocks=(Block(4, convs=1, pool=(2, 4)),), hidden=(6,), dropout=dropout)
+    value = Dfcnn(blocks=(Block(4, convs=1, pool=(2, 4)),), hidden=(6,), dropout=dropout)
+    network = value.build(num_bins=BINS, num_units=UNITS)
     rng = np.random.default_rng(seed)
     for parameter in network.trainable_params():
         parameter.set_data(Tensor(rng.normal(scale=0.5, size=parameter.shape), ms.float32))
@@ -348,7 +349,8 @@ def test_mixed_precision_keeps_the_loss_in_float32_and_close(level: str, free: d
 @pytest.mark.slow
 def test_every_precision_of_the_page_makes_a_step(amp: str) -> None:
     """The step as training builds it; the first ones may overflow, until the loss scale has settled."""
-    step = train_step(TrainConfig(amp=amp), tiny(), steps_per_epoch=6).set_train(True)
+    page = {"data": {"train": "a", "dev": "b"}, "train": {"amp": amp}}
+    step = train_step(parse_config(page, "page"), tiny(), steps_per_epoch=6).set_train(True)
     used = []
     while not any(used) and len(used) < (1 if amp == "off" else 6):
         loss, _, applied, _ = step(*batch())

@@ -14,13 +14,13 @@ from mindspore import nn
 from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import CheckpointError, DataError
-from dfcnn_ms.models import build
+from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.vocabulary import Vocabulary
-from dfcnn_ms.training import checkpoint
 
 CONFIG = load_config("digits", ["model.hidden=[4]"])
 VOCABULARY = Vocabulary(("lv4", "绿", "yi1"))
-META = checkpoint.Meta(
+META = Meta(
     CONFIG,
     VOCABULARY,
     GlobalCmvn(np.linspace(-1, 1, 40), np.linspace(0.1, 3, 40)),
@@ -33,7 +33,7 @@ META = checkpoint.Meta(
 
 @pytest.fixture(scope="module")
 def network() -> nn.Cell:
-    return build(CONFIG.model, num_bins=40, num_units=len(VOCABULARY))
+    return CONFIG.model.build(num_bins=40, num_units=len(VOCABULARY))
 
 
 def test_everything_comes_back(tmp_path, network):
@@ -49,7 +49,7 @@ def test_everything_comes_back(tmp_path, network):
     np.testing.assert_array_equal(stored.meta.cmvn.mean, META.cmvn.mean)
     np.testing.assert_array_equal(stored.meta.cmvn.std, META.cmvn.std)
 
-    other = build(CONFIG.model, num_bins=40, num_units=len(VOCABULARY))
+    other = CONFIG.model.build(num_bins=40, num_units=len(VOCABULARY))
     stored.load_into(other)
     for ours, theirs in zip(network.get_parameters(), other.get_parameters(), strict=True):
         np.testing.assert_array_equal(ours.asnumpy(), theirs.asnumpy())
@@ -124,6 +124,6 @@ def test_weights_that_do_not_fit_are_named(tmp_path, network, hidden, got):
     path = tmp_path / "a.ckpt"
     checkpoint.save(path, network, META)
     model = load_config("digits", [f"model.hidden={hidden}"]).model
-    other = build(model, num_bins=40, num_units=len(VOCABULARY))
+    other = model.build(num_bins=40, num_units=len(VOCABULARY))
     with pytest.raises(CheckpointError, match=rf"head\.\S+ wants shape .*{got}"):
         checkpoint.load(path).load_into(other)

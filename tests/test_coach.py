@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfcnn_ms.training.coach import RULES, Action, advise, label_entropy, percent, rules_table
+from dfcnn_ms.training.coach import RULES, Action, advise, percent, rules_table
 
 Records = Sequence[Mapping[str, Any]]
 CURVES = {
@@ -247,13 +245,6 @@ def test_it_needs_no_mindspore() -> None:
 )
 def test_percent(share: float, text: str) -> None:
     assert percent(share) == text
-
-
-def test_label_entropy_is_that_of_the_frequencies() -> None:
-    assert label_entropy([range(10)]) == pytest.approx(math.log(10))
-    assert label_entropy([[7, 7], [7]]) == 0
-    labels = np.random.default_rng(0).geometric(0.2, (50, 6))
-    assert label_entropy(labels.tolist()) == pytest.approx(scipy.stats.entropy(np.bincount(labels.ravel())))
 
 
 def test_the_table_has_a_row_for_each_rule_and_no_broken_cell() -> None:

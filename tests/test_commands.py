@@ -15,9 +15,9 @@ import pytest
 from dfcnn_ms import cli
 from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.config import load_config
-from dfcnn_ms.models import build
+from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.vocabulary import Vocabulary
-from dfcnn_ms.training import checkpoint
 
 COMMANDS = (
     "train", "eval", "transcribe", "plot", "prepare", "demo", "align", "calibrate", "doctor", "average", "ngram",
@@ -50,8 +50,8 @@ def files(tmp_path_factory) -> Path:
     (files / "good.jsonl").write_text('{"id": "a", "audio": "good.wav", "seconds": 1, "pinyin": "yi1"}\n')
     config = load_config("digits", ["model.hidden=[4]", "data.test=never.jsonl"])
     vocabulary = Vocabulary(("yi1",))
-    network = build(config.model, num_bins=40, num_units=len(vocabulary))
-    meta = checkpoint.Meta(config, vocabulary, manifests={"test": "/never.jsonl"})
+    network = config.model.build(num_bins=40, num_units=len(vocabulary))
+    meta = Meta(config, vocabulary, manifests={"test": "/never.jsonl"})
     checkpoint.save(files / "good.ckpt", network, meta)
     (files / "cut.ckpt").write_bytes((files / "good.ckpt").read_bytes()[:5000])
     return files
@@ -243,10 +243,11 @@ def test_the_transcript_of_a_command_is_one_tab_separated_line(folder):
 
 def test_figures_are_json(tmp_path):
     from dfcnn_ms.corpora.manifest import Utterance
-    from dfcnn_ms.eval import Heard, figures
+    from dfcnn_ms.evaluation.results import Heard
+    from dfcnn_ms.evaluation.runs import Run, figures
 
-    heard = [Heard(Utterance("a", "a.wav", 1.0, ("yi1", "er4")), ("yi1", "er4", "san1"))]
-    assert json.loads(json.dumps(figures(heard))) == {
+    heard = (Heard(Utterance("a", "a.wav", 1.0, ("yi1", "er4")), ("yi1", "er4", "san1")),)
+    assert json.loads(json.dumps(figures(Run("a", Path("a.jsonl"), heard)))) == {
         "syllable_error_rate": 0.5, "edits": 1, "substitutions": 0, "deletions": 0, "insertions": 1,
         "reference_length": 2, "utterances": 1,
     }  # fmt: skip

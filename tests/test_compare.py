@@ -17,11 +17,12 @@ import pytest
 from dfcnn_ms import eval as evaluation
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.evaluation.comparison import compare, figures
+from dfcnn_ms.evaluation.results import Heard, counts, rate_name
+from dfcnn_ms.evaluation.runs import Clock, Decoded, Run, details, read_run
+from dfcnn_ms.evaluation.runs import figures as corpus_figures
 from dfcnn_ms.metrics import Edits, paired_bootstrap
-from dfcnn_ms.reporting.comparison import compare, comparison_page, figures, in_words
-from dfcnn_ms.reporting.results import Heard
-from dfcnn_ms.reporting.runs import Clock, Decoded, Run, details, read_run
-from dfcnn_ms.reporting.runs import figures as corpus_figures
+from dfcnn_ms.reporting.comparison import comparison_page, in_words
 
 
 def heard(id: str, said: str, written: str, **rest: Any) -> Heard:
@@ -35,7 +36,7 @@ def run(name: str, found: Sequence[Heard], **rest: Any) -> Run:
 
 def write(path: Path, one: Run) -> Path:
     """What `eval --json` writes."""
-    path.write_text(json.dumps(corpus_figures(one.heard) | details(one)), encoding="utf-8")
+    path.write_text(json.dumps(corpus_figures(one) | details(one)), encoding="utf-8")
     return path
 
 
@@ -70,11 +71,57 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
 
 
 def test_a_file_keeps_its_required_figures_first() -> None:
-    page = corpus_figures([heard("a", "ba1 er4", "ba1")]) | details(run("x", [heard("a", "ba1 er4", "ba1")]))
+    one = run("x", [heard("a", "ba1 er4", "ba1")])
+    page = corpus_figures(one) | details(one)
     required = ["syllable_error_rate", "edits", "substitutions", "deletions", "insertions", "reference_length"]
     assert list(page)[:7] == [*required, "utterances"]
     (entry,) = page["results"]
     assert (entry["id"], entry["reference"], entry["hypothesis"], entry["deletions"]) == ("a", "ba1 er4", "ba1", 1)
+
+
+def test_errors_are_counted_in_the_unit_of_the_task(tmp_path: Path) -> None:
+    """Three clips of two classes that are no syllables, one of them wrong."""
+    found = [heard("a", "yes", "yes"), heard("b", "no", "yes"), heard("c", "no", "no")]
+    one = run("words", found, unit="class", also={"accuracy": 2 / 3}, decoder="classes")
+    assert corpus_figures(one) == {
+        "class_error_rate": pytest.approx(1 / 3),
+        "accuracy": 2 / 3,
+        "edits": 1,
+        "substitutions": 1,
+        "deletions": 0,
+        "insertions": 0,
+        "reference_length": 3,
+        "utterances": 3,
+    }
+    page = details(one)
+    assert (page["unit"], page["rates"].keys()) == ("class", {"class"})
+    assert page["rates"]["class"]["error_rate"] == pytest.approx(1 / 3)
+    assert read_run(write(tmp_path / "a.json", one)).unit == "class"
+    (row,) = compare(one, replace(one, name="others")).rows
+    assert row.name == "class error rate"
+
+
+def test_a_file_without_a_unit_is_one_of_syllables(tmp_path: Path) -> None:
+    """As versions wrote it that knew no other task."""
+    path = write(tmp_path / "a.json", run("x", [heard("a", "ba1", "er4")]))
+    page = json.loads(path.read_text())
+    del page["unit"]
+    path.write_text(json.dumps(page))
+    assert read_run(path).unit == "syllable"
+
+
+def test_networks_of_two_tasks_are_not_compared(sides: tuple[Run, Run]) -> None:
+    sentence = "a.json counts in syllables, b.json in classes; compare networks of one task"
+    with pytest.raises(DataError, match=f"^{sentence}$"):
+        compare(sides[0], replace(sides[1], unit="class"))
+
+
+def test_every_rate_has_a_name() -> None:
+    syllables, words = heard("a", "ba1 er4", "ba4", text="八二", characters="八"), heard("a", "hello world", "hello")
+    found = {rate_name(name): sum(edits, Edits()).total for name, edits in counts([syllables]).items()}
+    assert found == {"syllable error rate": 2, "tones left out": 1, "character error rate": 1}
+    found = {rate_name(name): sum(edits, Edits()).total for name, edits in counts([words], "word").items()}
+    assert found == {"word error rate": 1}
 
 
 def test_figures_are_those_of_the_counts(sides: tuple[Run, Run]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from tones import Strided
 
 from dfcnn_ms import calibrate as command
 from dfcnn_ms.audio.features import LogMel
@@ -21,22 +23,24 @@ from dfcnn_ms.audio.wave import read_wave, write_wave
 from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
 from dfcnn_ms.decoding import decode_greedy
+from dfcnn_ms.decoding.align import align_ctc
 from dfcnn_ms.decoding.confidence import (
     COLDEST,
     HOTTEST,
     Peaks,
+    confidences,
     fit_temperature,
     joined,
     negative_log_likelihood,
     reliability,
     sentence_confidence,
-    syllable_confidences,
     tempered,
 )
 from dfcnn_ms.errors import CheckpointError, ConfigError, DataError
 from dfcnn_ms.metrics import edits
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting.reliability import Panel, draw, interval
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.pinyin import DIGITS
 from dfcnn_ms.text.vocabulary import Vocabulary
 
@@ -106,19 +110,31 @@ def test_a_temperature_is_a_positive_number(temperature: float) -> None:
 
 @steady
 @given(st.integers(0, 10**6), st.integers(0, 40))
-def test_confidences_at_temperature_one_are_those_of_the_decoder(seed: int, steps: int) -> None:
+def test_confidences_at_temperature_one_are_the_probabilities_of_the_best_path(seed: int, steps: int) -> None:
+    """Of what greedy decoding wrote: the surest step of each run of the likeliest units."""
     log_probs = log_softmax(np.random.default_rng(seed).normal(size=(steps, 5)) * 4)
-    hypothesis = decode_greedy(log_probs)
-    assert syllable_confidences(log_probs, hypothesis.ids) == pytest.approx(hypothesis.confidences)
-    cold, hot = (syllable_confidences(log_probs, hypothesis.ids, t) for t in (0.5, 3.0))
+    runs = [(id, [*run]) for id, run in groupby(range(steps), key=lambda step: int(log_probs[step].argmax()))]
+    alignment = align_ctc(log_probs, decode_greedy(log_probs).ids)
+    surest = [np.exp(log_probs[run, id].max()) for id, run in runs if id]
+    assert confidences(log_probs, alignment) == pytest.approx(surest)
+    assert confidences(log_probs, alignment) == pytest.approx(alignment.scores)
+    cold, hot = (confidences(log_probs, alignment, t) for t in (0.5, 3.0))
     assert all(a >= b for a, b in zip(cold, hot, strict=True))
+    assert {type(one) for one in hot} <= {float}
 
 
 def test_a_confidence_is_that_of_the_surest_step() -> None:
-    probabilities = np.array([[0.2, 0.8], [0.1, 0.9], [0.9, 0.1]])
-    assert syllable_confidences(np.log(probabilities), [1]) == pytest.approx((0.9,))
+    log_probs = np.log([[0.2, 0.8], [0.1, 0.9], [0.9, 0.1]])
+    alignment = align_ctc(log_probs, [1])
+    assert confidences(log_probs, alignment) == pytest.approx((0.9,))
     # At temperature 2 a probability is the square root, made to sum to one: 3 / (3 + 1).
-    assert syllable_confidences(np.log(probabilities), [1], 2.0) == pytest.approx((0.75,))
+    assert confidences(log_probs, alignment, 2.0) == pytest.approx((0.75,))
+
+
+def test_a_text_that_nobody_would_have_heard_has_confidences_too() -> None:
+    log_probs = np.log([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.3, 0.6, 0.1]])
+    assert confidences(log_probs, align_ctc(log_probs, [2, 1])) == pytest.approx((0.2, 0.6))
+    assert confidences(log_probs, align_ctc(log_probs, [])) == ()
 
 
 def test_a_sentence_is_right_when_all_of_it_is() -> None:
@@ -156,12 +172,12 @@ def test_the_calibration_error_is_that_of_a_loop(units: list[tuple[float, bool]]
 
 
 @pytest.mark.parametrize(
-    ("confidences", "correct", "message"),
+    ("sure", "correct", "message"),
     [([0.5], [True, False], "one truth for each"), ([1.5], [True], "between 0 and 1"), ([[0.5]], [[True]], "shapes")],
 )
-def test_what_is_no_confidence_is_refused(confidences: list[float], correct: list[bool], message: str) -> None:
+def test_what_is_no_confidence_is_refused(sure: list[float], correct: list[bool], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        reliability(confidences, correct)
+        reliability(sure, correct)
 
 
 def test_parts_are_joined() -> None:
@@ -235,14 +251,13 @@ def often_right(recognizer: Recognizer, folder: Path, number: int, rng: np.rando
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dev and a test set, and a checkpoint of an untrained network."""
-    from dfcnn_ms.models import build
-    from dfcnn_ms.training import checkpoint
+    from dfcnn_ms.runtime import checkpoint
 
     folder = tmp_path_factory.mktemp("prepared")
     config = load_config("digits", ["model.hidden=[4]"])
-    network = build(config.model, num_bins=40, num_units=len(VOCABULARY))
-    checkpoint.save(folder / "good.ckpt", network, checkpoint.Meta(config, VOCABULARY))
-    recognizer = Recognizer(Acoustics(), Frontend(LogMel(n_mels=20)), VOCABULARY)
+    network = config.model.build(num_bins=40, num_units=len(VOCABULARY))
+    checkpoint.save(folder / "good.ckpt", network, Meta(config, VOCABULARY))
+    recognizer = Recognizer(Acoustics(), Frontend(LogMel(n_mels=20)), VOCABULARY, Strided(8))
     rng = np.random.default_rng(0)
     utterances = [often_right(recognizer, folder, number, rng) for number in range(24)]
     write_manifest(folder / "dev.jsonl", utterances[:16])
@@ -253,19 +268,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that folder, whose sets the checkpoint remembers; the network is the one above."""
-    from dfcnn_ms.training import checkpoint
-
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     sets = {"dev": str(tmp_path / "dev.jsonl"), "test": str(tmp_path / "test.jsonl")}
-    meta = checkpoint.Meta(load_config("digits"), VOCABULARY, manifests=sets)
-    recognizer = Recognizer(Acoustics(), Frontend(LogMel(n_mels=20)), VOCABULARY, meta)
+    meta = Meta(load_config("digits"), VOCABULARY, manifests=sets)
+    recognizer = Recognizer(Acoustics(), Frontend(LogMel(n_mels=20)), VOCABULARY, Strided(8), meta=meta)
     monkeypatch.setattr(Recognizer, "load", lambda path, device_target: recognizer)
     return tmp_path
 
 
 def temperature_of(path: str) -> float | None:
-    from dfcnn_ms.training import checkpoint
+    from dfcnn_ms.runtime import checkpoint
 
     return checkpoint.load(path).meta.decoding.get("temperature")
 

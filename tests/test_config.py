@@ -12,7 +12,7 @@ from dfcnn_ms.audio.features import LogMel
 from dfcnn_ms.config import find_config, load_config, parse_config
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models.table import REFERENCE, Block
-from dfcnn_ms.training.schedules import Step
+from dfcnn_ms.schedules import Step
 
 PAGES = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 

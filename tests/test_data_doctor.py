@@ -23,15 +23,17 @@ from dfcnn_ms import doctor_data
 from dfcnn_ms.audio.augment import Speed, TimeStretch
 from dfcnn_ms.audio.wave import SAMPLE_RATE
 from dfcnn_ms.config import Config, load_config, parse_config
+from dfcnn_ms.corpora.audio_stats import FLAT_SAMPLES, band_hz, flat_share, listen, loudest_db, measure
 from dfcnn_ms.corpora.checks import labels, lengths
 from dfcnn_ms.corpora.doctor import CHECKS, can_start, examine, gather, verdict
-from dfcnn_ms.corpora.findings import EXAMPLES, SEVERITIES, Finding, Material, does, many, part
+from dfcnn_ms.corpora.findings import EXAMPLES, SEVERITIES, Finding, Material, does, part
 from dfcnn_ms.corpora.manifest import Utterance, read_labelled, write_manifest
-from dfcnn_ms.corpora.sounds import FLAT_SAMPLES, band_hz, flat_share, listen, loudest_db, measure
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.reporting.data_page import data_page
 from dfcnn_ms.reporting.data_plots import draw_data
+from dfcnn_ms.tasks import Ctc
 from dfcnn_ms.text.pinyin import DIGITS
+from dfcnn_ms.wording import many
 
 Utterances = list[Utterance]
 Corpus = dict[str, Utterances]
@@ -381,7 +383,7 @@ def test_needed_steps_by_enumeration(text: str) -> None:
     """The fewest steps for which some path of blanks and units collapses to the label."""
     units = tuple(ord(letter) - 96 for letter in text)
     steps = (steps for steps in range(9) if units in {collapsed(p) for p in itertools.product(range(3), repeat=steps)})
-    assert lengths.needed_steps(text) == next(steps)
+    assert Ctc().needed_steps(text) == next(steps)
 
 
 BLOCKS = [
@@ -411,9 +413,8 @@ SPEED = {"kind": "speed", "factors": [0.8, 1.25]}
 def test_steps_are_those_that_training_counts(cpu: None, tmp_path: Path) -> None:
     """The most steps of each utterance: the network itself, asked as training asks it."""
     from dfcnn_ms.audio.frontend import Frontend
-    from dfcnn_ms.models import build
-    from dfcnn_ms.training.batches import Corpus as TrainingCorpus
-    from dfcnn_ms.training.batches import infeasible
+    from dfcnn_ms.training.corpus import Corpus as TrainingCorpus
+    from dfcnn_ms.training.material import count_infeasible
 
     rng = np.random.default_rng(2)
     config = small(STRETCH, SPEED)
@@ -423,14 +424,15 @@ def test_steps_are_those_that_training_counts(cpu: None, tmp_path: Path) -> None
         )
         for place, seconds in enumerate(rng.uniform(0.02, 1.5, 200))
     ]
-    network = build(config.model, num_bins=16, num_units=12)
+    network = config.model.build(num_bins=16, num_units=12)
     corpus = TrainingCorpus(utterances, [], Frontend(config.features), config.augment.wave, config.augment.features)
     steps = [network.output_lengths(corpus.frames(place)) for place in range(len(utterances))]
     assert lengths.most_steps(config, [one.seconds for one in utterances]).tolist() == steps
-    lost = infeasible([one.pinyin for one in utterances], steps)
+    labelled = replace(corpus, labels=[one.pinyin for one in utterances])
+    lost = count_infeasible(config, labelled)
     write_manifest(tmp_path / "train.jsonl", utterances)
     findings = list(lengths.infeasible(gather([tmp_path / "train.jsonl"], config)))
-    assert 0 < len(lost) < 100 and [finding.count for finding in findings] == [len(lost)]
+    assert 0 < lost < 100 and [finding.count for finding in findings] == [lost]
 
 
 def test_augmentation_never_leaves_fewer_steps() -> None:
@@ -487,7 +489,7 @@ def test_too_many_labels_for_the_time(tmp_path: Path) -> None:
     rate, ctc = sorted(found(tmp_path, corpus, page(tmp_path)), key=lambda one: one.check != "rate")
     assert (rate.check, ctc.check, ctc.severity) == ("rate", "ctc", "warning")
     assert ctc.sentence == "train: 1 utterance with more syllables than the network of digits has output steps"
-    wanted = lengths.needed_steps(corpus["train"][5].pinyin)
+    wanted = Ctc().needed_steps(corpus["train"][5].pinyin)
     steps = lengths.most_steps(page(tmp_path), [0.3])[0]
     assert steps < wanted
     assert ctc.examples[0].endswith(f": 9 syllables need {wanted} steps, 0.3 s give {steps}")

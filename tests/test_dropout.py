@@ -10,7 +10,7 @@ import pytest
 from mindspore import Tensor, nn
 
 from dfcnn_ms.errors import ConfigError
-from dfcnn_ms.models.dropout import MOVE, ROWS, WIDTH, Dropout, seed_dropout, sheet
+from dfcnn_ms.models.cells.dropout import MOVE, ROWS, WIDTH, Dropout, seed_dropout, sheet
 
 SHAPE = (4, 8, 30, 1)
 

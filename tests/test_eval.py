@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tones import PAUSE, TONE, Speller, listener, speak
+from tones import PAUSE, TONE, Speller, classifier, listener, speak
 
 from dfcnn_ms import eval as evaluation
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
@@ -17,8 +17,8 @@ from dfcnn_ms.decoding.hanzi import Sentence
 from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.decoding.options import Choice
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.evaluation.runs import read_run
 from dfcnn_ms.recognizer import Recognizer
-from dfcnn_ms.reporting.runs import read_run
 
 #: what is said, and what the manifest claims: three edits in nine syllables
 SAID = {"a": "yi1 er4 san1", "b": "si4 si4", "c": "er4 er4 san1"}
@@ -111,6 +111,34 @@ def test_the_page_shows_when_the_chosen_decoder_heard_what(folder: Path, capsys:
     wrong = [one["hypothesis"].split() for one in results if one["hypothesis"] != one["reference"]]
     places = re.findall(r'<li class="[^"]*" style="left:', Path("heavy.html").read_text(encoding="utf-8"))
     assert len(places) == sum(map(len, wrong)) > 0
+
+
+def test_a_classifier_is_measured_by_its_classes(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three clips of one syllable each, of which the manifest claims another one for the last."""
+    monkeypatch.setattr(Recognizer, "load", lambda *_: classifier())
+    said, claimed = ("yi1", "si4", "er4"), ("yi1", "si4", "san1")
+    sounds = [speak(Path(f"{unit}.wav"), unit) for unit in said]
+    clips = [Utterance(unit, str(path), 0.4, (unit,)) for unit, path in zip(said, sounds, strict=True)]
+    write_manifest("test.jsonl", [replace(one, pinyin=(unit,)) for one, unit in zip(clips, claimed, strict=True)])
+    lines = run(capsys, "--json", "r.json", "--report", "r.html")
+    assert lines[:3] == ["er4", "  said   san1", "  heard  er4"]
+    assert lines[4].startswith("class error rate     33.33 %  (95 % interval ")
+    assert lines[5] == "edits                1 of 3 classes: 1 substituted, 0 deleted, 0 inserted"
+    assert lines[7] == "accuracy             66.67 %"
+    rows = lines[lines.index("decoder              error rate   edits   per sentence") + 1 : -2]
+    assert [row.split()[:4] for row in rows] == [["classes", "*", "33.33", "%"]]
+    page = json.loads(Path("r.json").read_text())
+    assert (page["class_error_rate"], page["accuracy"]) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert (page["unit"], page["decoder"]) == ("class", "classes")
+    assert [one["decoder"] for one in page["decoders"]] == ["classes"]
+    html = Path("r.html").read_text(encoding="utf-8")
+    assert "of the classes wrong" in html and "accuracy" in html
+    compared = "\n".join(run(capsys, "--compare", "one.ckpt", "r.json"))
+    assert "\nclass error rate\n  A            33.33 %  (1 of 3)" in compared
+    with pytest.raises(ConfigError, match="--beam: means nothing to what this network writes"):
+        run(capsys, "--beam", "3")
 
 
 def test_two_checkpoints_and_a_file_are_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

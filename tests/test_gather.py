@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,8 @@ from miniatures import left_out, lines, put, sound
 from dfcnn_ms.corpora.counts import ALL, Count, compare, table
 from dfcnn_ms.corpora.gather import Gathering, Item, LeftOut, gather, hold_out
 from dfcnn_ms.corpora.manifest import Utterance, iter_manifest, read_labelled, write_manifest
-from dfcnn_ms.corpora.options import Option
-from dfcnn_ms.corpora.places import Resource, is_at_hand, obtain
+from dfcnn_ms.corpora.obtain import Resource, is_at_hand, obtain
+from dfcnn_ms.corpora.options import Manifests, Option, with_options
 from dfcnn_ms.errors import ConfigError, DataError
 
 steady = settings(deadline=None)  # a busy machine is not a fault
@@ -202,6 +204,30 @@ def test_the_mirror_asked_for_comes_first() -> None:
     whole = Resource("https://site/a/b.tar.gz", "b")
     assert whole.urls() == ("https://site/a/b.tar.gz",)
     assert whole.urls("http://mirror/") == ("http://mirror/b.tar.gz", "https://site/a/b.tar.gz")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What two recipes would be told."""
+
+    root: str
+    _: KW_ONLY
+    workers: int = 8
+
+
+@with_options(Told)
+def recipe(told: Told, *, dev: int = 5) -> Manifests:
+    """Says what it was told."""
+    return {"train": Path(f"{told.root} {told.workers} {dev}")}
+
+
+def test_a_recipe_is_called_with_what_its_value_holds_and_its_own_options() -> None:
+    assert recipe("a") == recipe(root="a", workers=8, dev=5) == {"train": Path("a 8 5")}
+    assert recipe("a", dev=1, workers=2) == {"train": Path("a 2 1")}
+    assert str(inspect.signature(recipe)).startswith("(root: 'str', *, workers: 'int' = 8, dev: 'int' = 5) ->")
+    for wrong in (lambda: recipe(), lambda: recipe("a", 2), lambda: recipe("a", worker=2)):
+        with pytest.raises(TypeError):
+            wrong()
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfcnn_ms import hanzi as command
-from dfcnn_ms.decoding import hanzi
-from dfcnn_ms.decoding.grammar import WORD_WEIGHT, learn
-from dfcnn_ms.decoding.hanzi import CHANGED_TONE, WRONG_TONE, HanziModel
-from dfcnn_ms.decoding.lattice import Lattice, slots_of
-from dfcnn_ms.decoding.lexicon import BASE_IDS, UserWord, build_lexicon
+from dfcnn_ms.decoding.hanzi import HanziModel
+from dfcnn_ms.decoding.hanzi.lattice import Lattice, slots_of
+from dfcnn_ms.decoding.hanzi.lexicon import BASE_IDS, UserWord, build_lexicon
+from dfcnn_ms.decoding.hanzi.model import CHANGED_TONE, WRONG_TONE
+from dfcnn_ms.decoding.hanzi.word_model import WORD_WEIGHT, learn
 from dfcnn_ms.errors import DataError, DfcnnError
 
 #: word, count, tag, readings
@@ -269,7 +269,7 @@ def test_probabilities_sum_to_one(model: HanziModel) -> None:
 
 
 def _follow_fast(model: HanziModel, before: int, word: int) -> float:
-    from dfcnn_ms.decoding.conversion import follow
+    from dfcnn_ms.decoding.hanzi.search import follow
 
     return float(follow(model.language, before, word))
 
@@ -300,7 +300,7 @@ def test_what_is_no_model(content: bytes, tmp_path: Path) -> None:
 @pytest.fixture
 def default(model: HanziModel, monkeypatch: pytest.MonkeyPatch) -> HanziModel:
     """The commands take the small dictionary for jieba's."""
-    monkeypatch.setattr(hanzi.HanziModel, "default", classmethod(lambda cls: model))
+    monkeypatch.setattr(HanziModel, "default", classmethod(lambda cls: model))
     return model
 
 

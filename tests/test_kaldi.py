@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from miniatures import ids, left_out, lines, put, sound
 
-from dfcnn_ms.corpora import kaldi, own
+from dfcnn_ms.corpora import kaldi
 from dfcnn_ms.errors import DataError
 
-prepare = own.recipe(kaldi.prepare)
+prepare = kaldi.prepare
 ALL = {"dev": 0, "test": 0}
 
 

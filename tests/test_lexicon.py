@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfcnn_ms.decoding import lexicon as module
 from dfcnn_ms.decoding.hanzi import HanziModel
-from dfcnn_ms.decoding.lexicon import (
+from dfcnn_ms.decoding.hanzi import lexicon as module
+from dfcnn_ms.decoding.hanzi.lexicon import (
     BASES,
     FOREIGN,
     GIVEN,
@@ -31,7 +31,7 @@ from dfcnn_ms.decoding.lexicon import (
     read_user_words,
     segment,
 )
-from dfcnn_ms.decoding.readings import Readings
+from dfcnn_ms.decoding.hanzi.readings import Readings
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.text.pinyin import from_hanzi
 
@@ -209,7 +209,7 @@ def test_user_words_that_are_wrong(line: str, message: str, tmp_path: Path) -> N
 
 def test_user_words_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_bytes("张\tzhang1\n".encode("gb18030"))
-    with pytest.raises(DataError, match="not UTF-8 text"):
+    with pytest.raises(DataError, match="not a text file in UTF-8"):
         read_user_words(tmp_path / "own.txt")
 
 
@@ -260,8 +260,8 @@ def _refuse() -> None:
 
 
 def test_a_damaged_default_is_built_again(small: Lexicon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfcnn_ms.decoding.hanzi.cache_folder", lambda: tmp_path)
-    monkeypatch.setattr("dfcnn_ms.decoding.hanzi.build_default", lambda: small)
+    monkeypatch.setattr("dfcnn_ms.decoding.hanzi.model.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("dfcnn_ms.decoding.hanzi.model.build_default", lambda: small)
     said = [(["zhong1", "guo2", "yin2", "hang2"], 0.0)]
     assert HanziModel.default().decode(said)[0].text == "中国银行"
     (kept,) = tmp_path.iterdir()
@@ -281,7 +281,7 @@ def test_the_cache_belongs_to_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_the_dictionary_of_jieba(
     dictionary: list[tuple[str, float, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("dfcnn_ms.decoding.hanzi.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("dfcnn_ms.decoding.hanzi.model.cache_folder", lambda: tmp_path)
     monkeypatch.setattr(module, "_jieba_words", lambda: dictionary)
     model = HanziModel.default()
     assert len(model.lexicon.ids) > 340_000

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from miniatures import ids, left_out, lines, put, sound
 
-from dfcnn_ms.corpora import lhotse, own
+from dfcnn_ms.corpora import lhotse
 from dfcnn_ms.errors import DataError
 
-prepare = own.recipe(lhotse.prepare)
+prepare = lhotse.prepare
 ALL = {"dev": 0, "test": 0}
 
 

@@ -18,8 +18,10 @@ from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.training.batches import BatchSource, open_corpus, plan_batches
+from dfcnn_ms.training.batches import BatchSource
+from dfcnn_ms.training.corpus import open_corpus
 from dfcnn_ms.training.loader import Pool
+from dfcnn_ms.training.plan import plan_batches
 
 
 @pytest.fixture

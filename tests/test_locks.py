@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import logging
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from dfcnn_ms.corpora import locks
 from dfcnn_ms.corpora.locks import alone
 from dfcnn_ms.errors import DataError
 
@@ -32,11 +35,13 @@ def holder(path: Path, seconds: float) -> subprocess.Popen[str]:
     return child
 
 
-def test_another_process_is_waited_for(tmp_path: Path) -> None:
+def test_another_process_is_waited_for_and_that_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     started = time.monotonic()
     with holder(tmp_path / "a", 0.5), alone(tmp_path / "a"):
         assert time.monotonic() - started >= 0.5
     assert list(tmp_path.iterdir()) == []
+    assert caplog.messages == [f"another process is making {tmp_path / 'a'}; waiting for it"]
 
 
 def test_a_process_that_was_killed_holds_nothing(tmp_path: Path) -> None:
@@ -89,8 +94,12 @@ def test_an_error_inside_lets_go(tmp_path: Path) -> None:
         pass
 
 
-def test_where_there_are_no_locks_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "fcntl", None)
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_there_are_no_locks_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
     with alone(tmp_path / "a"), alone(tmp_path / "a"):
         pass
     assert list(tmp_path.iterdir()) == []

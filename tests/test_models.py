@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mindspore import Tensor, nn
 
-from dfcnn_ms.config import DfcnnConfig, load_config
+from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import ConfigError
-from dfcnn_ms.models import build
-from dfcnn_ms.models.acoustic import Acoustic
-from dfcnn_ms.models.dfcnn import Dfcnn, count_parameters
+from dfcnn_ms.models.cells.dfcnn import DfcnnCell
+from dfcnn_ms.models.dfcnn import Dfcnn
 from dfcnn_ms.models.table import REFERENCE, Block, after_blocks, check_padding, convolved
+from dfcnn_ms.runtime.acoustic import Acoustic
+from dfcnn_ms.training.trainer import count_parameters
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -59,17 +59,17 @@ def scrambled(network: Dfcnn, seed: int = 0) -> Dfcnn:
     return network.set_train(False)
 
 
-def tiny(blocks: tuple[Block, ...], pad_mode: str, padding: int, **options: Any) -> Dfcnn:
-    options = {"hidden": (4,), "num_bins": BINS} | options
-    return scrambled(Dfcnn(UNITS, blocks=blocks, pad_mode=pad_mode, padding=padding, **options))
+def tiny(blocks: tuple[Block, ...], pad_mode: str, padding: int, num_bins: int = BINS, **options: Any) -> DfcnnCell:
+    value = Dfcnn(blocks=blocks, pad_mode=pad_mode, padding=padding, **{"hidden": (4,)} | options)
+    return scrambled(value.build(num_bins=num_bins, num_units=UNITS))
 
 
 @pytest.fixture(params=TABLES.values(), ids=TABLES, scope="module")
-def network(request: pytest.FixtureRequest) -> Dfcnn:
+def network(request: pytest.FixtureRequest) -> DfcnnCell:
     return tiny(*request.param)
 
 
-def steps_in_reality(network: Dfcnn, frames: int) -> int:
+def steps_in_reality(network: DfcnnCell, frames: int) -> int:
     """U of a real forward pass; 0 where MindSpore finds the input too short for some layer."""
     try:
         return network(Tensor(np.ones((1, 1, frames, BINS)), ms.float32)).shape[1]
@@ -78,26 +78,28 @@ def steps_in_reality(network: Dfcnn, frames: int) -> int:
         return 0
 
 
-def weight_shapes(network: Dfcnn) -> list[tuple[int, ...]]:
+def weight_shapes(network: DfcnnCell) -> list[tuple[int, ...]]:
     return [parameter.shape for parameter in network.get_parameters() if len(parameter.shape) == 4]
 
 
 def test_the_reference_has_the_convolutions_and_pools_of_the_reference() -> None:
-    network = Dfcnn(num_units=7, num_bins=200, hidden=(8,))
+    value = Dfcnn(hidden=(8,))
+    network = value.build(num_bins=200, num_units=7)
     widths = [1, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
     convolutions = [(after, before, 3, 3) for before, after in pairwise(widths)]
     assert weight_shapes(network) == [*convolutions, (8, 512, 1, 25), (7, 8, 1, 1)]
     assert [block.pool for block in REFERENCE] == [(2, 2)] * 3 + [(1, 1)] * 2
-    assert network.output_bins(200) == 25
-    assert network.output_lengths(1600) == 200  # one step per 80 ms
+    assert value.output_bins(200) == 25
+    assert value.output_lengths(1600) == network.output_lengths(1600) == 200  # one step per 80 ms
+    assert (value.frames_per_step, value.first_frame) == (8, 0.0)
 
 
 @pytest.mark.slow
 def test_the_reference_turns_16_seconds_into_512_by_200_by_25() -> None:
     """Then 512 x 25 values per step -> dense layers -> units. Two seconds; narrow dense layers, to save memory."""
-    network = Dfcnn(num_units=1428, num_bins=200, hidden=(8, 6)).set_train(False)
+    network = Dfcnn(hidden=(8, 6)).build(num_bins=200, num_units=1428).set_train(False)
     assert weight_shapes(network)[-3:] == [(8, 512, 1, 25), (6, 8, 1, 1), (1428, 6, 1, 1)]
-    assert signature(Dfcnn).parameters["hidden"].default == load_config("reference").model.hidden == (4096, 4096)
+    assert Dfcnn().hidden == load_config("reference").model.hidden == (4096, 4096)
     x, lengths = Tensor(np.zeros((1, 1, 1600, 200)), ms.float32), Tensor([1600], ms.int32)
     shapes = []
     for block in network.blocks:
@@ -115,7 +117,7 @@ def test_the_reference_turns_16_seconds_into_512_by_200_by_25() -> None:
 
 
 def test_output_lengths_are_the_real_lengths(network: Dfcnn) -> None:
-    window = max(block.pool[0] for block in network.table[0])
+    window = max(block.pool[0] for block in network.arithmetic[0])
     for frames in range(1, 18):
         steps = max(0, network.output_lengths(frames))
         if steps or window <= 2:  # see the note on max-pooling below
@@ -146,7 +148,8 @@ def test_output_bins_are_the_real_bins(network: Dfcnn) -> None:
     x = Tensor(np.ones((1, 1, 40, BINS)), ms.float32)
     for block in network.blocks:
         x, _ = block(x)
-    assert x.shape[3] == network.output_bins(BINS)
+    blocks, pad_mode, padding, _ = network.arithmetic
+    assert x.shape[3] == Dfcnn(blocks=blocks, pad_mode=pad_mode, padding=padding).output_bins(BINS)
 
 
 @settings(deadline=None, max_examples=20)
@@ -201,7 +204,7 @@ def test_neighbours_would_show_without_lengths(network: Dfcnn) -> None:
     batch = 10 * rng.normal(size=(1, 1, 47, BINS)).astype(np.float32)
     alone = network(Tensor(batch[:, :, :27])).asnumpy()
     padded = network(Tensor(batch)).asnumpy()[:, : alone.shape[1]]
-    sees_beyond_the_end = network.table[1] != "valid"  # without padding no window looks there
+    sees_beyond_the_end = network.arithmetic[1] != "valid"  # without padding no window looks there
     assert (np.abs(padded - alone).max() > 1e-3) == sees_beyond_the_end
 
 
@@ -241,13 +244,34 @@ def test_without_dropout_training_is_repeatable() -> None:
 
 
 def test_count_parameters() -> None:
-    network = Dfcnn(7, 8, blocks=(Block(2, convs=2, pool=(2, 2)), Block(3, convs=1, kernel=5)), hidden=(4,), padding=2)
+    value = Dfcnn(blocks=(Block(2, convs=2, pool=(2, 2)), Block(3, convs=1, kernel=5)), hidden=(4,), padding=2)
     first = 2 * 1 * 9 + 2 * 2 + 2 * 2 * 9 + 2 * 2  # two 3x3 convolutions, each with scale and shift of its norm
     second = 3 * 2 * 25 + 2 * 3
-    bins = network.output_bins(8)
+    bins = value.output_bins(8)
     assert bins == 3  # 8 -> 10 -> 12 -> 6 -> 6 -> 3
     dense = 2 * 3 + (4 * 3 * bins + 4) + (7 * 4 + 7)
-    assert count_parameters(network) == first + second + dense
+    assert value.parameters(num_bins=8, num_units=7) == first + second + dense
+    assert count_parameters(value.build(num_bins=8, num_units=7)) == first + second + dense
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("over_time", ["steps", "mean"])
+def test_what_is_counted_from_the_value_is_in_the_cell(table: tuple[Any, ...], over_time: str) -> None:
+    """Multiply-adds: those of each convolution by the shape of what it really gives, found by a hook."""
+    value = Dfcnn(blocks=table[0], pad_mode=table[1], padding=table[2], hidden=(4, 3), over_time=over_time)
+    cell = value.build(num_bins=BINS, num_units=UNITS).set_train(False)
+    assert count_parameters(cell) == value.parameters(num_bins=BINS, num_units=UNITS)
+    counted = []
+
+    def count(layer: Any, inputs: Any, output: Any) -> None:
+        per_place = int(np.prod(layer.weight.shape[1:]))
+        counted.append(per_place * int(np.prod(output.shape)))
+
+    for _, layer in cell.cells_and_names():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    cell(Tensor(np.ones((1, 1, 64, BINS)), ms.float32))
+    assert sum(counted) == value.multiply_adds(64, num_bins=BINS, num_units=UNITS)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +295,7 @@ def test_wrong_padding_is_refused(pad_mode: str, padding: int, blocks: tuple[Blo
     with pytest.raises(ConfigError, match=complaint):
         check_padding(pad_mode, padding, blocks)
     with pytest.raises(ConfigError, match=complaint):
-        Dfcnn(UNITS, BINS, blocks=blocks, pad_mode=pad_mode, padding=padding, hidden=())
+        Dfcnn(blocks=blocks, pad_mode=pad_mode, padding=padding, hidden=())
 
 
 @pytest.mark.parametrize(
@@ -293,13 +317,12 @@ def test_wrong_blocks_are_refused(options: dict[str, Any], complaint: str) -> No
 @pytest.mark.parametrize("bins", [0, 3, 7])
 def test_too_few_bins_are_refused(bins: int) -> None:
     with pytest.raises(ConfigError, match=rf"{bins} feature bins shrink to 0"):
-        Dfcnn(UNITS, bins, hidden=())
+        Dfcnn(hidden=()).build(num_bins=bins, num_units=UNITS)
 
 
 def test_build_follows_the_page() -> None:
-    config = DfcnnConfig(blocks=(Block(2, kernel=5, stride=(2, 2)),), hidden=(3,), dropout=0.3, padding=2)
-    network = build(config, num_bins=20, num_units=9)
-    assert network.table == (config.blocks, "pad", 2)
+    value = Dfcnn(blocks=(Block(2, kernel=5, stride=(2, 2)),), hidden=(3,), dropout=0.3, padding=2)
+    network = value.build(num_bins=20, num_units=9)
     assert weight_shapes(network) == [(2, 1, 5, 5), (2, 2, 5, 5), (3, 2, 1, 5), (9, 3, 1, 1)]
     assert 0.3 in [getattr(layer, "share", None) for layer in network.head]
 

@@ -16,10 +16,9 @@ from dfcnn_ms.config import load_config
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.decoding.ngram.sentences import read_sentences
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.models import build
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.vocabulary import Vocabulary
-from dfcnn_ms.training import checkpoint
 
 TEXT = "ni3 hao3\nNǐ men5 hao3!\n\nlü4 nv3'er2\nwo3 men5 hao3 wanr2\n"
 SENTENCES = [["ni3", "hao3"], ["ni3", "men5", "hao3"], ["lv4", "nv3", "er2"], ["wo3", "men5", "hao3", "wan2", "er5"]]
@@ -194,6 +193,10 @@ BAD = {
     "model for a folder": (("convert", "--lm", "a_folder", "--out", "x.bin"), "a_folder: is a directory"),
     "missing checkpoint": (("tune", "--lm", "lm.bin", "--ckpt", "no.ckpt"), "no.ckpt: no such checkpoint"),
     "tune without model": (("tune", "--ckpt", "no.ckpt"), "the following arguments are required: --lm"),
+    "tune with a missing model": (("tune", "--lm", "no.bin", "--ckpt", "no.ckpt"), "--lm no.bin: no such file"),
+    "tune with a text": (("tune", "--lm", "text.txt", "--ckpt", "no.ckpt"), "text.txt: not a language model"),
+    "tune with no decoder": (("tune", "--lm", "lm.bin", "--decoder", "x"), "invalid choice: 'x'"),
+    "tune no beam": (("tune", "--lm", "lm.bin", "--beam", "0"), "--beam 0: wanted 1 or more"),
 }
 
 
@@ -216,6 +219,8 @@ def test_every_action_has_help_with_an_example(capsys, action):
 @pytest.fixture
 def checkpoint_file(folder, cpu) -> Path:
     """A small untrained network, a dev set, and the checkpoint that remembers it."""
+    from dfcnn_ms.runtime import checkpoint
+
     rng = np.random.default_rng(0)
     lines = []
     for name, pinyin in (("a", "ni3 hao3"), ("b", "ni3 men5 hao3")):
@@ -224,9 +229,9 @@ def checkpoint_file(folder, cpu) -> Path:
     Path("dev.jsonl").write_text("".join(lines))
     config = load_config("digits", ["model.hidden=[4]"])
     vocabulary = Vocabulary(("hao3", "men5", "ni3"))
-    network = build(config.model, num_bins=config.features.num_bins, num_units=len(vocabulary))
+    network = config.model.build(num_bins=config.features.num_bins, num_units=len(vocabulary))
     manifests = {"dev": str(folder / "dev.jsonl")}
-    checkpoint.save("dfcnn.ckpt", network, checkpoint.Meta(config, vocabulary, manifests=manifests))
+    checkpoint.save("dfcnn.ckpt", network, Meta(config, vocabulary, manifests=manifests))
     return folder / "dfcnn.ckpt"
 
 
@@ -240,6 +245,19 @@ def test_tune_writes_the_best_trial_into_the_checkpoint(checkpoint_file, capsys)
     assert float(last[3]) == min(float(rate) for _, _, rate in trials)
     stored = Recognizer.load(checkpoint_file, "CPU").meta.decoding
     assert stored == {"lm_weight": float(last[1]), "length_bonus": float(last[2])}
+
+
+@pytest.mark.parametrize(
+    ("decoder", "message"),
+    [
+        ("greedy", "Greedy has nothing to tune: it takes no lm_weight and no length_bonus"),
+        ("classes", "--decoder classes: does not read what this network writes; use --decoder greedy or beam"),
+    ],
+)
+def test_tune_refuses_a_decoder_that_cannot_be_tuned(checkpoint_file, capsys, decoder, message):
+    code, printed, complaint = run(capsys, "tune", "--ckpt", checkpoint_file, "--lm", "lm.bin", "--decoder", decoder)
+    assert (code, printed) == (2, "") and message in complaint
+    assert Recognizer.load(checkpoint_file, "CPU").meta.decoding == {}
 
 
 def test_tune_says_which_dev_set_is_missing(checkpoint_file, capsys):

@@ -10,9 +10,9 @@ import pytest
 from mindspore import Parameter, Tensor, nn
 
 from dfcnn_ms.config import TrainConfig
+from dfcnn_ms.schedules import SCHEDULES, Cosine
 from dfcnn_ms.training.callbacks import current_rate
 from dfcnn_ms.training.optimizers import RateTable, build_optimizer
-from dfcnn_ms.training.schedules import SCHEDULES, Cosine
 
 pytestmark = pytest.mark.usefixtures("cpu")
 

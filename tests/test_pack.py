@@ -17,7 +17,7 @@ from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, read_utterance, write_manifest
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.training.batches import open_corpus
+from dfcnn_ms.training.corpus import open_corpus
 from dfcnn_ms.training.pack import Records, open_pack, pack_of, write_pack
 
 FRONTEND = Frontend(LogMel(n_mels=20))

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tones import begins, listener, speak
 
 from dfcnn_ms import plot
 from dfcnn_ms.audio.wave import read_wave, write_wave
 from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.recognizer import Recognizer
 
 AUGMENT = "augment: {wave: [{kind: speed, factors: [0.9, 1.1]}, {kind: gain}], features: [{kind: spec_augment}]}"
 PAGE = f"data: {{train: m.jsonl, dev: m.jsonl, cache: true}}\n{AUGMENT}\ntrain: {{batch_size: 2, buckets: 1}}\n"
@@ -71,6 +73,20 @@ def test_a_batch_and_its_versions_are_what_training_hears():
     for epoch, picture in enumerate(plot.version_pictures(corpus, first, 3)[1:]):
         np.testing.assert_array_equal(picture.features, source.corpus.features(first, epoch))
     assert not Path("cache").exists()
+
+
+def test_what_a_network_hears_stands_where_it_was_heard(monkeypatch, capsys):
+    monkeypatch.setattr(Recognizer, "load", lambda *_: listener())
+    speak(Path("said.wav"), "yi1 si4 er4")
+    picture = plot.heard_picture("said.wav", Path("a.ckpt"), "CPU", "what was said")
+    transcript = listener().transcribe("said.wav")
+    assert picture.title == "said.wav (what was said)"
+    assert picture.label == transcript.syllables == ("yi1", "si4", "er4")
+    assert picture.seconds == transcript.starts == pytest.approx(begins(picture.label), abs=0.05)
+    np.testing.assert_array_equal(picture.features, listener().frontend(read_wave("said.wav")))
+    plot.main(["said.wav", "--ckpt", "a.ckpt", "--out", "said.png"])
+    assert capsys.readouterr().out == "picture: said.png\n"
+    assert Path("said.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

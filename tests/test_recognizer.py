@@ -7,11 +7,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tones import VOCABULARY, Speller, begins, listener, speak, wave
+from tones import VOCABULARY, Speller, Strided, Tones, begins, classifier, listener, speak, wave
 
-from dfcnn_ms.decoding import BeamSearch, Hotwords
+from dfcnn_ms.decoding import BeamSearch, Greedy, Hotwords, Ranking
+from dfcnn_ms.decoding.align import align_ctc
+from dfcnn_ms.decoding.boundaries import boundaries
 from dfcnn_ms.decoding.ngram import train
-from dfcnn_ms.recognizer import BATCH_SECONDS, BATCH_SIZE, Recognizer, by_length
+from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.recognizer import BATCH_SECONDS, BATCH_SIZE, PAD_FRAMES, Alternative, Recognizer, by_length
+from dfcnn_ms.tasks import Ctc
 
 SAID = ["yi1 er4 san1", "si4", "er4 er4", "san1 yi1 si4 yi1", "yi1"]
 
@@ -20,8 +24,8 @@ def test_transcripts_have_times_and_confidences() -> None:
     recognizer = listener()
     (one,) = recognizer.hear([wave("yi1 er4 san1")])
     assert one.text == "yi1 er4 san1"
-    np.testing.assert_allclose(one.seconds, begins(one.syllables), atol=0.05)
-    assert all(start < stop for start, stop in zip(one.seconds, one.ends, strict=True))
+    np.testing.assert_allclose(one.starts, begins(one.syllables), atol=0.05)
+    assert all(start < stop for start, stop in zip(one.starts, one.ends, strict=True))
     assert all(0.9 < confidence <= 1 for confidence in one.confidences)
     assert one.confidence == pytest.approx(np.prod(one.confidences))
     assert (one.characters, one.alternatives) == (None, ())
@@ -36,11 +40,26 @@ def test_alternatives_come_best_first() -> None:
     scores = [one.score, *(other.score for other in one.alternatives)]
     assert scores == sorted(scores, reverse=True)
     assert len({one.text, *(other.text for other in one.alternatives)}) == 4
+    assert {type(other) for other in one.alternatives} == {Alternative}
+
+
+def test_an_alternative_is_as_sure_as_its_syllables_where_they_would_lie() -> None:
+    recognizer = listener()
+    recognizer.decoder = BeamSearch(nbest=4, min_log_prob=-60.0)
+    features = [recognizer.frontend(wave("yi1 er4"))]
+    (one,), outputs = recognizer.read(features), recognizer.outputs(features)
+    found = recognizer.decoder(outputs.log_probs, outputs.steps)[0]
+    for hypothesis, other in zip(found[1:], one.alternatives, strict=True):
+        assert other.syllables == tuple(VOCABULARY.decode(hypothesis.ids))
+        assert other.text == " ".join(other.syllables)
+        assert (other.log_prob, other.score) == (hypothesis.log_prob, hypothesis.score)
+        assert other.confidence == pytest.approx(np.prod(align_ctc(outputs.of(0), hypothesis.ids).scores))
+        assert 0 <= other.confidence <= one.confidence
 
 
 def test_nothing_heard_is_a_transcript() -> None:
     (one,) = listener().hear([wave("")])
-    assert (one.text, one.seconds, one.ends, one.confidence) == ("", (), (), 1.0)
+    assert (one.text, one.starts, one.ends, one.confidences, one.confidence) == ("", (), (), (), 1.0)
 
 
 def test_a_batch_is_its_recordings(tmp_path: Path) -> None:
@@ -48,7 +67,7 @@ def test_a_batch_is_its_recordings(tmp_path: Path) -> None:
     together = recognizer.hear([wave(said) for said in SAID])
     for said, one in zip(SAID, together, strict=True):
         alone = recognizer.transcribe(speak(tmp_path / "a.wav", said))
-        assert (alone.syllables, alone.seconds, alone.ends) == (one.syllables, one.seconds, one.ends)
+        assert (alone.syllables, alone.starts, alone.ends) == (one.syllables, one.starts, one.ends)
 
 
 def test_batches_hold_every_recording_once_and_not_too_much() -> None:
@@ -68,7 +87,7 @@ def test_the_checkpoint_calibrates_confidences() -> None:
     warm.meta = SimpleNamespace(decoding={"temperature": 2.0})  # type: ignore[assignment]
     assert (plain.temperature, warm.temperature) == (1.0, 2.0)
     (sure,), (less,) = plain.hear([wave("er4")]), warm.hear([wave("er4")])
-    assert (sure.syllables, sure.seconds, sure.log_prob) == (less.syllables, less.seconds, less.log_prob)
+    assert (sure.syllables, sure.starts, sure.log_prob) == (less.syllables, less.starts, less.log_prob)
     odds = sure.confidences[0] / (1 - sure.confidences[0])
     assert less.confidences[0] / (1 - less.confidences[0]) == pytest.approx(np.sqrt(odds), rel=0.5)
 
@@ -81,7 +100,7 @@ def test_characters_of_the_best_hypothesis() -> None:
     assert (spoken.text, spoken.characters) == ("yi1 er4 si4", "一二四")
     assert spoken.sentence is not None
     assert spoken.sentence.score == spoken.score
-    assert [one.characters for one in spoken.alternatives] == [None, None]
+    assert len(spoken.alternatives) == 2
     assert silent.characters == ""
 
 
@@ -108,7 +127,91 @@ def test_the_language_model_of_the_decoder_counts_half_for_the_characters_and_ho
 
 def test_any_decoder_will_do() -> None:
     greedy = listener()
-    beam = Recognizer(greedy.acoustics, greedy.frontend, greedy.vocabulary, decoder=BeamSearch())
+    beam = Recognizer(greedy.acoustics, greedy.frontend, greedy.vocabulary, greedy.network, decoder=BeamSearch())
     for one, other in zip(greedy.hear([*map(wave, SAID)]), beam.hear([*map(wave, SAID)]), strict=True):
-        assert (one.syllables, one.seconds, one.ends) == (other.syllables, other.seconds, other.ends)
+        assert (one.syllables, one.starts, one.ends) == (other.syllables, other.starts, other.ends)
         assert one.log_prob < other.log_prob  # one path, and the sum over many
+
+
+# --- what the network as a value says ---------------------------------------------------------------------------------
+
+
+def test_times_are_the_boundaries_of_the_alignment_by_the_clock_of_the_network() -> None:
+    recognizer = listener()
+    features = [recognizer.frontend(wave("yi1 er4 er4"))]
+    (one,), outputs = recognizer.read(features), recognizer.outputs(features)
+    sound = recognizer.sound(features[0])
+    assert (sound.step_frames, sound.first_frame, len(sound.features)) == (2, 0.0, len(features[0]))
+    starts, ends = boundaries(align_ctc(outputs.of(0), VOCABULARY.encode(one.syllables)), sound)
+    assert one.starts == pytest.approx(starts, abs=5.1e-4) and one.ends == pytest.approx(ends, abs=5.1e-4)
+
+
+def test_a_network_that_looks_ahead_hears_the_same_earlier() -> None:
+    class Ahead(Tones):
+        first_frame = -4.0
+
+    usual, ahead = listener(), listener()
+    ahead.network = Ahead()
+    hop_seconds = usual.frontend.features.hop_ms / 1000
+    assert ahead.sound(np.zeros((9, 20))).step_begins(np.zeros(1)) == pytest.approx(
+        usual.sound(np.zeros((9, 20))).step_begins(np.zeros(1)) - 4 * hop_seconds
+    )
+    (one,), (earlier,) = usual.hear([wave("yi1 er4 san1")]), ahead.hear([wave("yi1 er4 san1")])
+    assert earlier.syllables == one.syllables
+    assert all(a < b for a, b in zip(earlier.starts[1:], one.starts[1:], strict=True))
+
+
+class Squeezing(Strided):
+    """Its steps need what comes after them too: so many frames make none."""
+
+    def output_lengths(self, frames: int) -> int:
+        return (frames - 70) // self.frames_per_step
+
+
+def test_a_short_sound_is_padded_until_the_network_has_a_step() -> None:
+    recognizer = listener()
+    assert recognizer.least_frames == PAD_FRAMES
+    recognizer = Recognizer(recognizer.acoustics, recognizer.frontend, VOCABULARY, Squeezing(4))
+    assert recognizer.least_frames == 96
+    outputs = recognizer.outputs([np.zeros((10, 20), np.float32)])
+    assert outputs.log_probs.shape[1] == 48  # of the network of tones, at every second frame
+
+
+def test_a_network_that_never_has_a_step_is_refused() -> None:
+    class Deaf(Strided):
+        def output_lengths(self, frames: int) -> int:
+            return 0
+
+    recognizer = Recognizer(listener().acoustics, listener().frontend, VOCABULARY, Deaf())
+    with pytest.raises(ConfigError, match="Deaf: has no output step however long the input is"):
+        recognizer.hear([wave("yi1")])
+
+
+# --- classes ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_decoder_fits_the_task() -> None:
+    assert (listener().decoder, listener().task, listener().unit) == (Greedy(), Ctc(), "syllable")
+    assert (classifier().decoder, classifier().unit) == (Ranking(), "class")
+
+
+def test_a_class_is_said_from_end_to_end() -> None:
+    recognizer = classifier()
+    for said in VOCABULARY.units:
+        (one,) = recognizer.hear([wave(said)])
+        sound = recognizer.sound(recognizer.frontend(wave(said)))
+        assert sound.step_frames == len(sound.features)
+        assert (one.text, one.starts) == (said, (0.0,))
+        assert one.ends == pytest.approx((sound.seconds,), abs=5.1e-4)
+        assert one.confidence == one.confidences[0] == pytest.approx(np.exp(one.log_prob))
+
+
+def test_other_classes_are_alternatives() -> None:
+    recognizer = classifier()
+    recognizer.decoder = Ranking(4)
+    (one,) = recognizer.hear([0.6 * wave("er4") + 0.4 * wave("san1")])
+    assert {one.text, *(other.text for other in one.alternatives)} == set(VOCABULARY.units)
+    assert (one.text, one.alternatives[0].text) == ("er4", "san1")
+    confidences = [one.confidence, *(other.confidence for other in one.alternatives)]
+    assert confidences == sorted(confidences, reverse=True) and sum(confidences) <= 1
+    assert confidences[1] == pytest.approx(np.exp(one.alternatives[0].log_prob))

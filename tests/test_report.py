@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,20 +19,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from scipy.stats import t
+from tones import Strided
 
 from dfcnn_ms.audio.features import LogMel
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import read_wave, write_wave
 from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.decoding import Greedy
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.evaluation.results import Heard
+from dfcnn_ms.evaluation.runs import Clock, Decoded, Run
+from dfcnn_ms.evaluation.test_set import listen
 from dfcnn_ms.metrics import Edits, bootstrap_interval
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting import confusions, sentences
 from dfcnn_ms.reporting.html import report
 from dfcnn_ms.reporting.markup import VOID, Html, tag
-from dfcnn_ms.reporting.results import Heard
-from dfcnn_ms.reporting.runs import Clock, Decoded, Run
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.pinyin import DIGITS
 from dfcnn_ms.text.vocabulary import Vocabulary
 
@@ -47,8 +50,10 @@ class Acoustics:
     """Hears `says` in everything, one syllable every third step."""
 
     says: Sequence[str] = ()
+    calls: int = 0
 
     def __call__(self, features: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.calls += 1
         batch, _, frames, _ = features.shape
         scores = np.full((batch, frames // 2, len(VOCABULARY)), -9.0)
         scores[..., 0] = -1.0
@@ -57,8 +62,15 @@ class Acoustics:
         return scores, lengths // 2
 
 
+class Counted(Strided):
+    """A network that has a weight for each bin and unit."""
+
+    def parameters(self, *, num_bins: int, num_units: int) -> int:
+        return num_bins * num_units
+
+
 def recognizer(says: Sequence[str] = (), meta: Any = None) -> Recognizer:
-    return Recognizer(Acoustics(says), Frontend(LogMel(n_mels=20)), VOCABULARY, meta)
+    return Recognizer(Acoustics(says), Frontend(LogMel(n_mels=20)), VOCABULARY, Counted(), meta=meta)
 
 
 @pytest.fixture(scope="module")
@@ -418,36 +430,71 @@ def test_constant_input_is_a_picture() -> None:
 
 def test_syllables_stand_where_they_were_heard(hear: Hear) -> None:
     listening = recognizer(["er4", "san1"])
-    one = hear("ba1 san1", "er4 san1")
-    begins = listening.hear([read_wave(one.utterance.path)])[0].seconds
+    said = hear("ba1 san1", "er4 san1")
+    (one,) = listen(listening, [said.utterance], {"greedy": Greedy()}, "greedy").heard
     # Step 2 of 2 frames of 10 ms is at 40 ms of 400 ms, step 5 at 100 ms: the second syllable begins in between.
-    assert 0 <= begins[0] < 0.06 <= begins[1] < 0.11
+    assert 0 <= one.starts[0] < 0.06 <= one.starts[1] < 0.11
+    assert one.starts == listening.hear([read_wave(one.utterance.path)])[0].starts
     places = [attributes for attributes in Page(page_of([one], listening)).elements("li") if "style" in attributes]
-    assert [place["style"] for place in places] == [f"left:{250 * second:.2f}%" for second in begins]
+    assert [place["style"] for place in places] == [f"left:{250 * second:.2f}%" for second in one.starts]
     assert places[0]["class"].split()[0] == "S"
 
 
-def test_no_places_when_something_else_is_heard(hear: Hear) -> None:
-    page = Page(page_of([hear("ba1 san1", "er4 san1")], recognizer(["wu3"])))
+def test_places_are_those_of_the_evaluation_and_nothing_is_heard_again(hear: Hear) -> None:
+    """The network would hear something else; a time beyond the sound, as padding makes it, is its end."""
+    listening = recognizer(["wu3"])
+    one = replace(hear("ba1 san1 yi1", "er4 san1"), starts=(0.1, 0.5))
+    places = [attributes for attributes in Page(page_of([one], listening)).elements("li") if "style" in attributes]
+    assert [place["style"] for place in places] == ["left:25.00%", "left:100.00%"]
+    assert [place["class"] for place in places] == ["S", ""]
+    assert listening.acoustics.calls == 0  # type: ignore[attr-defined]
+
+
+def test_no_places_where_nobody_knows_them(hear: Hear) -> None:
+    page = Page(page_of([hear("ba1 san1", "er4 san1")], recognizer(["er4", "san1"])))
     assert not [attributes for attributes in page.elements("li") if "style" in attributes]
+    assert not page.elements("ol", "at")
 
 
 def stored(name: str) -> Any:
-    return SimpleNamespace(
-        config=load_config(name), epoch=11, step=1045, metrics={"dev_syllable_error_rate": 0.0119}, decoding={}
-    )
+    metrics = {"dev_syllable_error_rate": 0.0119}
+    return Meta(load_config(name), VOCABULARY, epoch=11, step=1045, metrics=metrics)
 
 
 def test_network_is_described(hear: Hear) -> None:
-    listening = recognizer(meta=stored("digits"))
-    weights = [SimpleNamespace(shape=(3, 4)), SimpleNamespace(shape=(5,))]
-    listening.acoustics.network = SimpleNamespace(trainable_params=lambda: weights)  # type: ignore[attr-defined]
-    page = Page(page_of([hear("ba1", "er4")], listening))
-    assert page.figure("Parameters") == "17"
+    page = Page(page_of([hear("ba1", "er4")], recognizer(meta=stored("digits"))))
+    assert page.figure("Parameters") == f"{20 * len(VOCABULARY)}" == "240"
     assert page.figure("Error on dev") == "1.19\xa0%"
     assert "epoch 11" in page.figure("Trained")
     assert page.figure("Input").startswith("LogMel, 20 bins every 10\xa0ms")
     assert "kind: log_mel" in page.text  # the whole configuration
+
+
+def test_the_parameters_of_a_real_network(hear: Hear, cpu: None) -> None:
+    """As many as MindSpore would train."""
+    meta = stored("digits")
+    listening = recognizer(meta=meta)
+    listening.network = meta.config.model
+    cell = meta.config.model.build(num_bins=20, num_units=len(VOCABULARY))
+    weights = sum(int(np.prod(weight.shape)) for weight in cell.trainable_params())
+    assert Page(page_of([hear("ba1", "er4")], listening)).figure("Parameters") == f"{weights:,}"
+
+
+def test_a_network_that_does_not_count_its_parameters(hear: Hear) -> None:
+    listening = recognizer(meta=stored("digits"))
+    listening.network = Strided()
+    assert "Parameters" not in Page(page_of([hear("ba1", "er4")], listening)).text
+
+
+def test_classes_are_called_classes_and_have_an_accuracy(hear: Hear) -> None:
+    heard = [hear("yes", "yes"), hear("no", "yes"), hear("stop", "stop")]
+    page = Page(page_of(heard, unit="class", also={"accuracy": 2 / 3}, decoder="classes"))
+    assert "33.33 % of the classes wrong" in page.text
+    assert "Class errors of" in page.text and "1 error in 3 classes" in page.text
+    assert page.figure("accuracy") == "66.67\xa0%"
+    assert page.row("class error rate")[1] == "33.33 %"
+    assert "1 error in 1 class" in page.text
+    assert "syllable" not in page.text
 
 
 def test_many_speakers_and_lengths_are_gathered(hear: Hear) -> None:

@@ -23,7 +23,8 @@ from dfcnn_ms.config import Config, load_config
 from dfcnn_ms.corpora.manifest import read_manifest, write_manifest
 from dfcnn_ms.corpora.synth import prepare
 from dfcnn_ms.errors import CheckpointError, ConfigError, DfcnnError, Interrupted
-from dfcnn_ms.training import checkpoint, interrupt, trainer
+from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.training import interrupt, trainer
 from dfcnn_ms.training.callbacks import Bookkeeper, SaveState
 from dfcnn_ms.training.interrupt import Interrupt
 from dfcnn_ms.training.run import states
@@ -148,7 +149,7 @@ def test_a_finished_run_stays_as_it_is(whole, caplog):
         result = trainer.resume(whole, device_target="CPU")
     assert "nothing is left to do" in caplog.text
     records = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
-    assert result.dev_syllable_error_rate == min(record["dev_syllable_error_rate"] for record in records)
+    assert result.dev_error == min(record["dev_syllable_error_rate"] for record in records)
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -281,12 +282,13 @@ def test_a_handler_put_over_ours_is_replaced_and_forked_helpers_have_none_of_it(
 def test_one_hook_for_all_forks_and_none_of_it_after_training(monkeypatch):
     hooks = []
     monkeypatch.setattr(os, "register_at_fork", lambda **hook: hooks.append(hook))
-    monkeypatch.setattr(interrupt, "_mind_forks", functools.cache(interrupt._mind_forks.__wrapped__))  # as if new
+    as_if_new = functools.cache(interrupt._register_fork_hook.__wrapped__)
+    monkeypatch.setattr(interrupt, "_register_fork_hook", as_if_new)
     for _ in range(3):
         with Interrupt():
             pass
     assert len(hooks) == 1
-    (leave_children_alone,) = hooks[0].values()
+    (restore_signals,) = hooks[0].values()
     mine = signal.getsignal(signal.SIGTERM)
-    leave_children_alone()  # as in a child that is forked now: no training is open
+    restore_signals()  # as in a child that is forked now: no training is open
     assert signal.getsignal(signal.SIGTERM) is mine

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfcnn_ms.errors import ConfigError
-from dfcnn_ms.training.schedules import (
+from dfcnn_ms.schedules import (
     SCHEDULES,
     Constant,
     Cosine,

@@ -11,12 +11,12 @@ from mindspore import Tensor, nn
 
 from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import CheckpointError, ConfigError
-from dfcnn_ms.models import build
+from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.vocabulary import Vocabulary
-from dfcnn_ms.training import checkpoint
 from dfcnn_ms.training.cells import TrainStep, WithLossCell
 from dfcnn_ms.training.losses import CTCLoss
-from dfcnn_ms.training.start import freeze, output_layer, set_blank_bias, start_from
+from dfcnn_ms.training.start import freeze, set_blank_bias, start_from
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -26,7 +26,7 @@ OLD, NEW = Vocabulary(("ba1", "er4", "yi1")), Vocabulary(("er4", "san1", "yi1", 
 
 def network(vocabulary: Vocabulary, hidden: int = 4, seed: int = 0) -> nn.Cell:
     model = load_config("digits", [f"model.hidden=[{hidden}]"]).model
-    built = build(model, num_bins=40, num_units=len(vocabulary))
+    built = model.build(num_bins=40, num_units=len(vocabulary))
     rng = np.random.default_rng(seed)
     for parameter in built.get_parameters():
         if parameter.dtype == ms.float32:
@@ -35,23 +35,23 @@ def network(vocabulary: Vocabulary, hidden: int = 4, seed: int = 0) -> nn.Cell:
 
 
 def stored(tmp_path, cell: nn.Cell, vocabulary: Vocabulary) -> checkpoint.Checkpoint:
-    checkpoint.save(tmp_path / "old.ckpt", cell, checkpoint.Meta(CONFIG, vocabulary))
+    checkpoint.save(tmp_path / "old.ckpt", cell, Meta(CONFIG, vocabulary))
     return checkpoint.load(tmp_path / "old.ckpt")
 
 
 def test_units_in_common_keep_their_rows_and_all_else_fits(tmp_path, caplog):
     theirs, ours = network(OLD), network(NEW, seed=1)
-    before = output_layer(ours).weight.asnumpy().copy()
+    before = ours.output_layer.weight.asnumpy().copy()
     with caplog.at_level(logging.INFO, logger="dfcnn_ms"):
         start_from(stored(tmp_path, theirs, OLD), ours, NEW)
     rows = {unit: row for row, unit in enumerate(OLD.symbols)}
     for layer in ("weight", "bias"):
-        got, had = (getattr(output_layer(cell), layer).asnumpy() for cell in (ours, theirs))
+        got, had = (getattr(cell.output_layer, layer).asnumpy() for cell in (ours, theirs))
         for row, unit in enumerate(NEW.symbols):
             if unit in rows:
                 np.testing.assert_array_equal(got[row], had[rows[unit]])
-    np.testing.assert_array_equal(output_layer(ours).weight.asnumpy()[NEW.symbols.index("yi2")], before[-1])
-    outputs = {output_layer(ours).weight.name, output_layer(ours).bias.name}
+    np.testing.assert_array_equal(ours.output_layer.weight.asnumpy()[NEW.symbols.index("yi2")], before[-1])
+    outputs = {ours.output_layer.weight.name, ours.output_layer.bias.name}
     for name, parameter in checkpoint.weights_of(ours).items():
         if name not in outputs:
             np.testing.assert_array_equal(parameter.asnumpy(), theirs.parameters_dict()[name].asnumpy())
@@ -76,9 +76,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
 
 def test_the_blank_begins_with_its_bias_and_nothing_else_changes():
     cell = network(NEW)
-    before = output_layer(cell).bias.asnumpy().copy()
+    before = cell.output_layer.bias.asnumpy().copy()
     set_blank_bias(cell, -3.0)
-    after = output_layer(cell).bias.asnumpy()
+    after = cell.output_layer.bias.asnumpy()
     assert after[0] == -3
     np.testing.assert_array_equal(after[1:], before[1:])
 

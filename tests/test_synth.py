@@ -5,6 +5,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -124,6 +130,34 @@ def test_an_error_in_a_worker_is_the_error_of_all(tmp_path):
         list(synth._done([unspeakable] * 4, workers=2))
 
 
+@pytest.mark.slow
+def test_a_worker_that_dies_is_told_in_one_sentence(tmp_path):
+    many = [Job("digits", "train", index, 0, Sentence(("ba1",), "八"), str(tmp_path)) for index in range(2000)]
+    done = synth._done(many, workers=2)
+    next(done)
+    multiprocessing.active_children()[0].kill()
+    with pytest.raises(DataError, match="a worker process died or could not start; call prepare\\(\\) below"):
+        list(done)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wait_for", ["corpus.json", "*.flac"])
+def test_ctrl_c_ends_all_processes_with_one_word(tmp_path, wait_for):
+    """Whether they are about to start or at work."""
+    command = [sys.executable, "-m", "dfcnn_ms.prepare", "synth", "--out", str(tmp_path), "--workers", "2"]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not any(tmp_path.rglob(wait_for)):
+        time.sleep(0.01)
+        assert child.poll() is None
+    os.killpg(child.pid, signal.SIGINT)
+    assert child.communicate(timeout=60)[1] == "stopped\n"
+    with pytest.raises(ProcessLookupError):
+        for _ in range(500):  # Python's own helper of processes needs a moment to see that nobody needs it
+            os.killpg(child.pid, 0)
+            time.sleep(0.01)
+
+
 @pytest.mark.parametrize("change", [{"seed": 1}, {"train": 11}, {"task": "mandarin"}])
 def test_another_corpus_in_the_folder_is_an_error(corpus, change):
     with pytest.raises(ConfigError, match=r"holds another corpus .*task digits.*choose another folder"):
@@ -158,8 +192,6 @@ def test_a_file_where_the_folder_should_be(tmp_path):
 
 
 def test_without_espeak_nothing_is_written(tmp_path, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(DeviceError, match="pip install"):
         prepare(tmp_path / "new", "digits", **FEW)

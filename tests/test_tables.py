@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
 from miniatures import ids, left_out, lines, put, sound
 
-from dfcnn_ms.corpora import own, tables
+from dfcnn_ms.corpora import tables
 from dfcnn_ms.errors import ConfigError, DataError
 
-RECIPES = {kind: own.recipe(partial(tables.prepare, kind=kind)) for kind in tables.READERS}
+RECIPES = {kind: tables.recipe(kind) for kind in tables.READERS}
 ALL = {"dev": 0, "test": 0}
 
 

@@ -20,7 +20,8 @@ from dfcnn_ms.corpora.synth import prepare
 from dfcnn_ms.errors import DataError, DfcnnError
 from dfcnn_ms.metrics import Edits, edits
 from dfcnn_ms.recognizer import Recognizer
-from dfcnn_ms.training import checkpoint, trainer
+from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.training import trainer
 from dfcnn_ms.training.run import new_run
 
 TINY = [

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tones import PAUSE, TONE, Speller, begins, listener, speak, wave
+from tones import PAUSE, TONE, VOCABULARY, Speller, begins, classifier, listener, speak, wave
 
 from dfcnn_ms import transcribe
 from dfcnn_ms.audio.wave import write_wave
@@ -160,7 +160,14 @@ REFUSED = {
     "alternatives of subtitles": (("--format", "vtt", "--nbest", "2", "long.wav"), "vtt holds one hypothesis"),
     "into a file": (("--out", "long.wav", "short.flac"), "--out long.wav: is a file"),
     "into nowhere": (("--out", "no/where", "short.flac"), "the folder no does not exist"),
-    "beam of greedy": (("--decoder", "greedy", "--beam", "3", "long.wav"), "say --decoder beam"),
+    "beam of greedy": (
+        ("--decoder", "greedy", "--beam", "3", "long.wav"),
+        "--decoder greedy takes no --beam; leave it out, or say --decoder beam",
+    ),
+    "classes of a network of sentences": (
+        ("--decoder", "classes", "long.wav"),
+        "--decoder classes: does not read what this network writes; use --decoder greedy or beam",
+    ),
     "no model": (("--lm", "no.arpa", "long.wav"), "--lm no.arpa: no such file"),
     "no format": (("--format", "doc", "long.wav"), "invalid choice: 'doc'"),
 }
@@ -173,6 +180,28 @@ def test_refused_before_anything_is_heard(folder: Path, name: str) -> None:
         transcribe.main(list(arguments))
     assert len(str(caught.value).splitlines()) == 1
     assert not Path("made").exists()
+
+
+def test_the_class_of_each_clip(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recognizer, "load", lambda *_: classifier())
+    assert run(capsys, "short.flac", "set").splitlines() == [
+        "short.flac\tsi4",
+        "set/a.wav\tyi1",
+        "set/deep/b.FLAC\ter4",
+    ]
+    rows = [line.split("\t") for line in run(capsys, "--nbest", "4", "short.flac").splitlines()]
+    assert [row[1] for row in rows] == ["1", "2", "3", "4"]
+    assert rows[0][3] == "si4" and {row[3] for row in rows} == set(VOCABULARY.units)
+    page = json.loads(run(capsys, "--format", "json", "short.flac"))
+    (one,) = page["syllables"]
+    assert (one["text"], one["start"], one["score"]) == ("si4", 0.0, page["confidence"])
+    assert page["seconds"] - 0.01 < one["end"] <= page["seconds"]  # where the last frame ends
+    with pytest.raises(ConfigError, match="--beam: means nothing to what this network writes; use --decoder classes"):
+        transcribe.main(["--beam", "3", "short.flac"])
+    with pytest.raises(ConfigError, match="--decoder greedy: does not read what this network writes"):
+        transcribe.main(["--decoder", "greedy", "short.flac"])
 
 
 def test_two_recordings_of_one_name(folder: Path) -> None:

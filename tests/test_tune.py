@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 import pytest
 
-from dfcnn_ms.decoding import BeamSearch
+from dfcnn_ms.decoding import BeamSearch, Greedy, Hypothesis
 from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.decoding.tune import Grid, Trial, tune
 from dfcnn_ms.errors import ConfigError, DataError
@@ -113,6 +115,46 @@ def test_of_equals_the_gentlest_is_taken(search):
 def test_a_search_without_a_model_is_refused():
     with pytest.raises(ConfigError, match="nothing to tune without a language model"):
         tune(BeamSearch(), [one_step(0.0)], [[A]])
+
+
+def test_a_decoder_without_anything_to_tune_is_refused():
+    with pytest.raises(ConfigError, match="Greedy has nothing to tune: it takes no lm_weight and no length_bonus"):
+        tune(Greedy(), [one_step(0.0)], [[A]])
+
+
+@dataclass(frozen=True)
+class Compromise:
+    """A decoder of somebody's own: `a` where its weight is near one, `b` where it is not; once for each bonus."""
+
+    language: str = "anything"
+    lm_weight: float = 0.0
+    length_bonus: float = 0.0
+    beam: int = 5
+
+    def __call__(self, log_probs: np.ndarray, lengths: Sequence[int] | np.ndarray) -> list[list[Hypothesis]]:
+        assert self.beam == 7
+        unit = A if 0.7 < self.lm_weight < 1.3 else B
+        return [[Hypothesis((unit,) * int(self.length_bonus), 0.0)] for _ in log_probs]
+
+
+def test_any_decoder_that_takes_both_values_is_tuned():
+    best = tune(Compromise(beam=7), [one_step(0.0)] * 2, [[A] * 3] * 2, Grid((0.0, 1.0), (0.0, 2.0), halvings=1))
+    assert (best.lm_weight, best.length_bonus, best.edits.total) == (1.0, 3.0, 0)
+
+
+def test_a_model_in_plain_python_is_tuned_like_a_compiled_one(search):
+    class Plain:
+        """The same model, which no compiled code knows."""
+
+        def __getattr__(self, name):
+            return getattr(search.language, name)
+
+    log_probs, references = random_sound(2)
+    grid = Grid(lm_weights=(0.0, 1.0), length_bonuses=(0.0, 1.0), halvings=1)
+    compiled, plain = [], []
+    for language, trials in ((search.language, compiled), (Plain(), plain)):
+        tune(replace(search, language=language), log_probs, references, grid, watch=trials.append)
+    assert plain == compiled and len(compiled) > 4
 
 
 @pytest.mark.parametrize("count", [0, 1])

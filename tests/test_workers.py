@@ -19,9 +19,11 @@ from dfcnn_ms.audio.features import LogMel
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.corpora.manifest import read_manifest
 from dfcnn_ms.corpora.synth import prepare
+from dfcnn_ms.runtime import checkpoint
 from dfcnn_ms.text.vocabulary import Vocabulary
-from dfcnn_ms.training import checkpoint
-from dfcnn_ms.training.batches import FILLER, BatchSource, open_corpus, plan_batches
+from dfcnn_ms.training.batches import FILLER, BatchSource
+from dfcnn_ms.training.corpus import open_corpus
+from dfcnn_ms.training.plan import plan_batches
 from dfcnn_ms.training.workers import Workers, expected
 
 UTTERANCES = 45  # no multiple of a batch: the last one has fillers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from dfcnn_ms.audio.features import LogMel
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.decoding.hanzi import Sentence
+from dfcnn_ms.models import Network
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.tasks import Classify
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 RATE = 16_000
@@ -39,8 +42,39 @@ def speak(path: Path, said: str) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Strided(Network):
+    """A network without MindSpore, as a value: a step for so many whole frames."""
+
+    frames_per_step: int | None = 2
+
+    def output_lengths(self, frames: Any) -> Any:
+        return frames // self.frames_per_step
+
+    def build(self, *, num_bins: int, num_units: int) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Tones(Strided):
+    """`Ear` as a value: a step for every second frame, the first of them included."""
+
+    def output_lengths(self, frames: Any) -> Any:
+        return (frames + 1) // 2
+
+
+@dataclass(frozen=True)
+class Whole(Strided):
+    """`Loudest` as a value: a single step for the whole clip."""
+
+    frames_per_step: int | None = None
+
+    def output_lengths(self, frames: Any) -> Any:
+        return np.minimum(frames, 1)
+
+
 class Ear:
-    """The network: at every second frame, whose tone is the loudest, and the blank where nothing is loud.
+    """The network in use: at every second frame, whose tone is the loudest, and the blank where nothing is loud.
 
     `calls` counts how often it was asked.
     """
@@ -59,6 +93,17 @@ class Ear:
         return scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True), (lengths + 1) // 2
 
 
+class Loudest:
+    """The network of whole clips: which tone is heard the most."""
+
+    def __init__(self, ear: Ear) -> None:
+        self.ear = ear
+
+    def __call__(self, features: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        heard = np.logaddexp.reduce(self.ear(features, lengths)[0], axis=1, keepdims=True)  # (B, U, V) -> (B, 1, V)
+        return heard - np.logaddexp.reduce(heard, axis=-1, keepdims=True), Whole().output_lengths(lengths)
+
+
 @dataclass(frozen=True)
 class Speller:
     """The writing of the language: one character for each syllable of the most probable hypothesis."""
@@ -75,7 +120,13 @@ class Speller:
 def listener() -> Recognizer:
     """A recognizer of the language."""
     frontend = Frontend(LogMel(n_mels=20), cmvn="none")
-    return Recognizer(Ear(frontend), frontend, VOCABULARY)
+    return Recognizer(Ear(frontend), frontend, VOCABULARY, Tones())
+
+
+def classifier() -> Recognizer:
+    """A recognizer of the one syllable that is said in a clip."""
+    frontend = Frontend(LogMel(n_mels=20), cmvn="none")
+    return Recognizer(Loudest(Ear(frontend)), frontend, VOCABULARY, Whole(), task=Classify())
 
 
 def begins(said: Sequence[str]) -> list[float]:

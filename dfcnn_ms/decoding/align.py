@@ -65,7 +65,7 @@ def align_ctc(log_probs: Array, ids: Sequence[int]) -> Alignment:
     units = np.arange(len(ids)) * 2 + 1
     first = np.searchsorted(path, units, side="left")
     last = np.searchsorted(path, units, side="right") - 1
-    peaks = [a + int(log_probs[a : b + 1, id].argmax()) for id, a, b in zip(ids, first, last, strict=True)]
+    peaks = [int(a + log_probs[a : b + 1, id].argmax()) for id, a, b in zip(ids, first, last, strict=True)]
     return Alignment(
         ids=tuple(ids),
         first=tuple(first.tolist()),

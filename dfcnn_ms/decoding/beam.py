@@ -22,7 +22,7 @@ from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.machine import cores
 
 if TYPE_CHECKING:
-    from dfcnn_ms.decoding.options import Choice
+    from dfcnn_ms.decoding.choice import Choice
     from dfcnn_ms.text.vocabulary import Vocabulary
 
 Array = NDArray[Any]

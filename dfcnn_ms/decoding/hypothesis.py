@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from dfcnn_ms.decoding.options import Choice
+    from dfcnn_ms.decoding.choice import Choice
     from dfcnn_ms.text.vocabulary import Vocabulary
 
 Array = NDArray[Any]

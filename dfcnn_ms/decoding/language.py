@@ -11,6 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+#: of what a model forbids; a number, because a weight of 0 times minus infinity would be none
+NEVER = -1e30
+
 _Log = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, ctypes.c_int64)
 _Next = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
@@ -72,10 +75,10 @@ class Conversation:
         # An exception cannot pass through compiled code: it waits until the search is over.
         try:
             if unit < 0:
-                return min(0.0, float(self._model.finish(self._states[state])))
+                return _believed(self._model.finish(self._states[state]))
             if state not in self._scores:
                 self._scores[state] = self._model.score(self._states[state])
-            return min(0.0, float(self._scores[state][unit]))
+            return _believed(self._scores[state][unit])
         except BaseException as error:
             self.error = self.error or error
             return 0.0
@@ -89,3 +92,14 @@ class Conversation:
         except BaseException as error:
             self.error = self.error or error
             return 0
+
+
+def _believed(log_prob: float) -> float:
+    """What a model says, between never and always.
+
+    Raises:
+        ValueError: it says NaN.
+    """
+    if log_prob != log_prob:
+        raise ValueError("the language model gave NaN for a log-probability; it has diverged or was fed NaN")
+    return min(0.0, max(NEVER, float(log_prob)))

@@ -6,18 +6,12 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dfcnn_ms.decoding import DECODERS, Decoder
 from dfcnn_ms.decoding.beam import BEAM, LENGTH_BONUS, LM_WEIGHT
+from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.text.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from dfcnn_ms.decoding.hanzi import HanziModel
-
-#: flags of a search, and what is the same as not giving them
-SEARCH = {"beam": None, "lm": None, "lm_weight": None, "length_bonus": None, "hotwords": None, "nbest": 1}
 
 
 def add_flags(arguments: argparse.ArgumentParser, *, characters: bool = True) -> None:
@@ -53,85 +47,33 @@ def add_flags(arguments: argparse.ArgumentParser, *, characters: bool = True) ->
     )
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What the flags say; None is what nobody asked for."""
+def kind_of(choice: Choice, outputs: str = "ctc") -> str:
+    """The decoder that is meant for outputs of this kind, by its name in :data:`~dfcnn_ms.decoding.DECODERS`.
 
-    decoder: str | None = None
-    beam: int | None = None
-    lm: Path | None = None
-    lm_weight: float | None = None
-    length_bonus: float | None = None
-    hotwords: Path | None = None
-    hanzi: bool = False
-    hanzi_model: Path | None = None
-    nbest: int = 1
+    Raises:
+        ConfigError: it does not read such outputs, or nothing that does hears the flags.
+    """
+    fitting = [name for name, kind in DECODERS.items() if kind.reads == outputs]
+    if choice.decoder is not None and choice.decoder not in fitting:
+        raise ConfigError(f"--decoder {choice.decoder}: does not read what this network writes; {_use(fitting)}")
+    hearing = [name for name in fitting if choice.given <= DECODERS[name].hears]
+    if choice.decoder is None and not hearing:
+        what = _flags(choice.given) or "decoding"
+        raise ConfigError(f"{what}: means nothing to what this network writes; {_use(fitting)}")
+    return choice.decoder or hearing[0]
 
-    @property
-    def given(self) -> frozenset[str]:
-        """The flags of a search that somebody gave."""
-        return frozenset(flag for flag, unsaid in SEARCH.items() if getattr(self, flag) != unsaid)
 
-    def kind(self, outputs: str = "ctc") -> str:
-        """The decoder that is meant for outputs of this kind, by its name in :data:`~dfcnn_ms.decoding.DECODERS`.
+def check_heard(choice: Choice) -> None:
+    """Refuses flags that the decoder which was asked for would not hear.
 
-        Raises:
-            ConfigError: it does not read such outputs, or nothing that does hears the flags.
-        """
-        fitting = [name for name, kind in DECODERS.items() if kind.reads == outputs]
-        if self.decoder is not None:
-            if self.decoder not in fitting:
-                raise ConfigError(f"--decoder {self.decoder}: does not read what this network writes; {_use(fitting)}")
-            return self.decoder
-        hearing = [name for name in fitting if self.given <= DECODERS[name].hears]
-        if not hearing:
-            raise ConfigError(f"{_flags(self.given)}: means nothing to what this network writes; {_use(fitting)}")
-        return hearing[0]
-
-    def check(self) -> None:
-        """Refuses what cannot be meant, before anything is loaded.
-
-        Raises:
-            ConfigError: numbers out of range, files that are not there, a weight without a model.
-        """
-        for flag, number in (("--beam", self.beam), ("--nbest", self.nbest)):
-            if number is not None and number < 1:
-                raise ConfigError(f"{flag} {number}: wanted 1 or more")
-        files = {"--lm": self.lm, "--hotwords": self.hotwords, "--hanzi-model": self.hanzi_model}
-        for flag, path in files.items():
-            if path is not None and not path.is_file():
-                raise ConfigError(f"{flag} {path}: {'is a directory' if path.is_dir() else 'no such file'}")
-        if self.beam is not None and self.nbest > self.beam:
-            raise ConfigError(f"--nbest {self.nbest}: more than --beam {self.beam} keeps; make the beam wider")
-        if self.lm is None and self.lm_weight is not None:
-            raise ConfigError("--lm-weight says how much a language model counts; give one with --lm FILE")
-        if self.lm_weight is not None and not self.lm_weight >= 0:
-            raise ConfigError(f"--lm-weight {self.lm_weight:g}: wanted 0 or more")
-
-    @property
-    def wants_characters(self) -> bool:
-        """Whether Chinese characters are asked for; who names a model wants it used."""
-        return self.hanzi or self.hanzi_model is not None
-
-    def load_hanzi(self) -> HanziModel | None:
-        """The model of the characters, where they are asked for."""
-        if not self.wants_characters:
-            return None
-        from dfcnn_ms.decoding.hanzi import HanziModel
-
-        return HanziModel.load(self.hanzi_model) if self.hanzi_model else HanziModel.default()
-
-    def check_heard(self) -> None:
-        """Refuses flags that the decoder which was asked for would not hear.
-
-        Raises:
-            ConfigError: see above.
-        """
-        deaf_to = self.given - DECODERS[self.decoder].hears if self.decoder else frozenset()
-        if deaf_to:
-            hearing = [name for name, kind in DECODERS.items() if self.given <= kind.hears]
-            instead = f", or say --decoder {hearing[0]}" if hearing else ""
-            raise ConfigError(f"--decoder {self.decoder} takes no {_flags(deaf_to)}; leave it out{instead}")
+    Raises:
+        ConfigError: see above.
+    """
+    deaf_to = choice.given - DECODERS[choice.decoder].hears if choice.decoder else frozenset()
+    if deaf_to:
+        hearing = [name for name, kind in DECODERS.items() if choice.given <= kind.hears]
+        instead = f", or say --decoder {hearing[0]}" if hearing else ""
+        raise ConfigError(f"--decoder {choice.decoder} takes no {_flags(deaf_to)}; leave it out{instead}")
 
 
 def _flags(names: Iterable[str]) -> str:
@@ -200,7 +142,7 @@ def decoders(choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float]
         outputs: what a task says of the outputs of its networks.
     """
     found: dict[str, Decoder] = {}
-    meant, name = choice.kind(outputs), ""
+    meant, name = kind_of(choice, outputs), ""
     for kind, row in DECODERS.items():
         if row.reads == outputs:
             variants = row.chosen(choice, vocabulary, stored)

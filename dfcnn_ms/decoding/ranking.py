@@ -13,7 +13,7 @@ from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.text.vocabulary import UNKNOWN_ID
 
 if TYPE_CHECKING:
-    from dfcnn_ms.decoding.options import Choice
+    from dfcnn_ms.decoding.choice import Choice
     from dfcnn_ms.text.vocabulary import Vocabulary
 
 
@@ -33,8 +33,8 @@ class Ranking(BaseDecoder):
     nbest: int = 1
 
     def __post_init__(self) -> None:
-        if self.nbest < 1:
-            raise ConfigError(f"nbest must be 1 or more; got {self.nbest}")
+        if not isinstance(self.nbest, int) or self.nbest < 1:
+            raise ConfigError(f"nbest must be a whole number of at least 1; got {self.nbest!r}")
 
     @classmethod
     def chosen(cls, choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float]) -> dict[str, Ranking]:
@@ -50,7 +50,8 @@ class Ranking(BaseDecoder):
         if not len(scores):
             return [Hypothesis((), 0.0)]
         check_peaks(scores.max(axis=1))
-        return [Hypothesis((id,), float(scores[0, id])) for id in ranked(scores, self.nbest)]
+        possible = [id for id in ranked(scores, self.nbest) if np.isfinite(scores[0, id])]
+        return [Hypothesis((id,), float(scores[0, id])) for id in possible] or [Hypothesis((), 0.0)]
 
 
 def ranked(log_probs: Array, count: int) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ def report(recognizer: Recognizer, run: Run) -> str:
     """The page as text.
 
     Args:
-        recognizer: the network that listened; it draws what it received and says again when it heard what.
+        recognizer: the network that listened; it draws what it received.
         run: what it heard.
 
     Raises:

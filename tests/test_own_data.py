@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from miniatures import ids, left_out, lines, put, sound
 
-from dfcnn_ms.corpora import folder, own
-from dfcnn_ms.corpora.own import Own, read_lines, sources, split_in
+from dfcnn_ms.corpora.folder import prepare
+from dfcnn_ms.corpora.own_data import Own, read_lines, sources, split_in
 from dfcnn_ms.errors import ConfigError, DataError
-
-prepare = own.recipe(folder.prepare)
 
 
 def said(root: Path, name: str, text: str | bytes, suffix: str = ".txt") -> None:
@@ -123,7 +121,7 @@ def test_a_folder_without_sound_is_refused(tmp_path: Path, place: str, complaint
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="labels cannot be 'charakters'; did you mean 'characters'"):
-        Own(tmp_path, labels="charakters")
+        Own(tmp_path, tmp_path, labels="charakters")
     said(tmp_path / "mine", "a", "ni3")
     for options, complaint in (
         ({"workers": 0}, "workers must be 1 or more"),
