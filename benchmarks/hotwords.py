@@ -20,7 +20,8 @@ import numpy as np
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding import Hotwords
 from dfcnn_ms.decoding.beam import BeamSearch
-from dfcnn_ms.decoding.options import Choice, decoders
+from dfcnn_ms.decoding.choice import Choice
+from dfcnn_ms.decoding.options import decoders
 from dfcnn_ms.evaluation.test_set import each_output, read_set, remembered
 from dfcnn_ms.metrics import Edits, edits
 from dfcnn_ms.recognizer import Recognizer

@@ -12,8 +12,9 @@ from mindspore import Model, Tensor, nn, ops
 from dfcnn_ms.config import TrainConfig, parse_config
 from dfcnn_ms.models.dfcnn import Dfcnn
 from dfcnn_ms.models.table import Block
-from dfcnn_ms.training.cells import TrainStep, WithLossCell, squared_norms
-from dfcnn_ms.training.losses import CTCLoss
+from dfcnn_ms.tasks.cells.losses import CTCLoss
+from dfcnn_ms.tasks.cells.with_loss import WithLossCell
+from dfcnn_ms.training.cells import TrainStep, squared_norms
 from dfcnn_ms.training.trainer import train_step
 
 pytestmark = pytest.mark.usefixtures("cpu")

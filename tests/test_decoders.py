@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dfcnn_ms.decoding import DECODERS, BaseDecoder, Decoder, Hotwords, Hypothesis, Ranking
+from dfcnn_ms.decoding.choice import SEARCH
 from dfcnn_ms.decoding.ngram import train
-from dfcnn_ms.decoding.options import SEARCH
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.tasks import TASKS
 
@@ -245,5 +245,6 @@ def test_wrong_shapes_of_clips_are_refused() -> None:
 
 
 def test_a_ranking_has_at_least_one_place() -> None:
-    with pytest.raises(ConfigError, match="nbest must be 1 or more; got 0"):
-        Ranking(0)
+    for nbest in (0, 2.5):
+        with pytest.raises(ConfigError, match=f"nbest must be a whole number of at least 1; got {nbest}"):
+            Ranking(nbest)  # type: ignore[arg-type]

@@ -13,9 +13,9 @@ from tones import PAUSE, TONE, Speller, classifier, listener, speak
 
 from dfcnn_ms import eval as evaluation
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
+from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.hanzi import Sentence
 from dfcnn_ms.decoding.ngram import train
-from dfcnn_ms.decoding.options import Choice
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.runs import read_run
 from dfcnn_ms.recognizer import Recognizer

@@ -17,7 +17,7 @@ import pytest
 from mindspore import Tensor, nn, ops
 
 from dfcnn_ms.errors import ConfigError
-from dfcnn_ms.training.losses import CTCLoss, adjacent_repeats
+from dfcnn_ms.tasks.cells.losses import CTCLoss, adjacent_repeats
 
 pytestmark = pytest.mark.usefixtures("cpu")
 

@@ -18,8 +18,9 @@ from dfcnn_ms import calibrate, cli
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding import DECODERS, BaseDecoder, BeamSearch, Greedy, Hypothesis, Ranking
 from dfcnn_ms.decoding.beam import LENGTH_BONUS, LM_WEIGHT, NBEST_MIN_LOG_PROB
+from dfcnn_ms.decoding.choice import SEARCH, Choice
 from dfcnn_ms.decoding.ngram import train
-from dfcnn_ms.decoding.options import SEARCH, Choice, add_flags, check_heard, choice_of, decoders, kind_of
+from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of, decoders, kind_of
 from dfcnn_ms.decoding.tune import Grid, tune
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.test_set import listen
@@ -92,7 +93,7 @@ def test_the_decoder_that_is_meant_for_classes(flags: list[str], nbest: int) -> 
     ],
 )  # fmt: skip
 def test_a_decoder_of_other_outputs_is_refused(choice: Choice, outputs: str, sentence: str) -> None:
-    for refused in (choice.kind, lambda outputs: decoders(choice, VOCABULARY, {}, outputs)):
+    for refused in (lambda outputs: kind_of(choice, outputs), lambda outputs: decoders(choice, VOCABULARY, {}, outputs)):
         with pytest.raises(ConfigError, match=re.escape(sentence)):
             refused(outputs)
 

@@ -13,9 +13,10 @@ from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import CheckpointError, ConfigError
 from dfcnn_ms.runtime import checkpoint
 from dfcnn_ms.runtime.meta import Meta
+from dfcnn_ms.tasks.cells.losses import CTCLoss
+from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 from dfcnn_ms.text.vocabulary import Vocabulary
-from dfcnn_ms.training.cells import TrainStep, WithLossCell
-from dfcnn_ms.training.losses import CTCLoss
+from dfcnn_ms.training.cells import TrainStep
 from dfcnn_ms.training.start import freeze, set_blank_bias, start_from
 
 pytestmark = pytest.mark.usefixtures("cpu")

@@ -12,7 +12,7 @@ from tones import PAUSE, TONE, VOCABULARY, Speller, begins, classifier, listener
 
 from dfcnn_ms import transcribe
 from dfcnn_ms.audio.wave import write_wave
-from dfcnn_ms.decoding.options import Choice
+from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.text.pinyin import from_hanzi

@@ -45,8 +45,8 @@ class Classify(Task):
         return 1
 
     def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
-        from dfcnn_ms.training.cells import WithLossCell
-        from dfcnn_ms.training.losses import CrossEntropy
+        from dfcnn_ms.tasks.cells.losses import CrossEntropy
+        from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 
         return WithLossCell(backbone, CrossEntropy(workers=workers))
 

@@ -53,8 +53,8 @@ class Ctc(Task):
         return steps_needed(label)
 
     def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
-        from dfcnn_ms.training.cells import WithLossCell
-        from dfcnn_ms.training.losses import CTCLoss
+        from dfcnn_ms.tasks.cells.losses import CTCLoss
+        from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 
         return WithLossCell(backbone, CTCLoss(workers=workers))
 

@@ -18,8 +18,8 @@ from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 from dfcnn_ms.models import Dfcnn
 from dfcnn_ms.models.table import Block
 from dfcnn_ms.runtime.acoustic import Acoustic
+from dfcnn_ms.tasks.cells.losses import CrossEntropy
 from dfcnn_ms.training import trainer
-from dfcnn_ms.training.losses import CrossEntropy
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
