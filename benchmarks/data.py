@@ -37,7 +37,7 @@ from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
 from dfcnn_ms.corpora.synth import prepare
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.training.batches import BatchSource
-from dfcnn_ms.training.material import load_training
+from dfcnn_ms.training.datasets import load_training
 from dfcnn_ms.training.pack import open_pack, write_pack
 
 ROUNDS = 5

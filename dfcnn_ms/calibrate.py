@@ -38,7 +38,7 @@ FEW_ERRORS = 30
 
 
 @dataclass(frozen=True)
-class Listened:
+class Recognised:
     """What was recognised in a set of utterances.
 
     Attributes:
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> None:
     test = options.test or test_set(recognizer, options.ckpt)
     sets = [read_set(recognizer, path) for path in (manifest, test) if path]  # what is wrong is found before the work
     dev, *others = (
-        listen(recognizer, utterances, name) for name, utterances in zip(("dev", "test"), sets, strict=False)
+        recognise(recognizer, utterances, name) for name, utterances in zip(("dev", "test"), sets, strict=False)
     )
     if not len(dev.peaks.ids):
         raise DataError(
@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"temperature {temperature:.3f} stored in {options.ckpt}")
 
 
-def listen(recognizer: Recognizer, utterances: Sequence[Utterance], name: str) -> Listened:
+def recognise(recognizer: Recognizer, utterances: Sequence[Utterance], name: str) -> Recognised:
     """Recognises every utterance; the result is in the order of the manifest."""
     found = {
         index: peaks_of(recognizer, log_probs, utterances[index].pinyin)
@@ -129,7 +129,7 @@ def listen(recognizer: Recognizer, utterances: Sequence[Utterance], name: str) -
         bool(peaks.correct.all()) and len(peaks.ids) == len(utterance.pinyin)
         for peaks, utterance in zip(each, utterances, strict=True)
     ]
-    return Listened(name, each, whole)
+    return Recognised(name, each, whole)
 
 
 def test_set(recognizer: Recognizer, ckpt: Path) -> Path | None:
@@ -149,27 +149,27 @@ def peaks_of(recognizer: Recognizer, log_probs: np.ndarray, said: Sequence[str])
     return Peaks(rows, np.array(ids, np.int64), np.array(correct, bool))
 
 
-def table(listened: Sequence[Listened], temperature: float, unit: str = "syllable") -> str:
+def table(recognised: Sequence[Recognised], temperature: float, unit: str = "syllable") -> str:
     """Calibration before and after, for people."""
     lines = [f"{'':36}{'before':>8}{'after':>8}"]
-    for one in listened:
+    for one in recognised:
         lines.append(f"{one.name:<5} {many(len(one.peaks.ids), unit)}, {one.wrong} of them wrong")
         after = one.figures(temperature, unit)
         lines += [
             f"      {name:<30}{before:>8.4f}{after[name]:>8.4f}" for name, before in one.figures(1.0, unit).items()
         ]
-    if listened[0].wrong < FEW_ERRORS:
+    if recognised[0].wrong < FEW_ERRORS:
         lines.append(
             f"fewer than {FEW_ERRORS} wrong {plural(unit)} to fit on: another dev set may give another temperature"
         )
     return "\n".join(lines)
 
 
-def picture(listened: Sequence[Listened], temperature: float, unit: str = "syllable") -> Any:
+def picture(recognised: Sequence[Recognised], temperature: float, unit: str = "syllable") -> Any:
     """The reliability diagram of each set."""
     panels = [
         Panel(f"{one.name}: {many(len(one.peaks.ids), unit)}", one.syllables(1.0), one.syllables(temperature))
-        for one in listened
+        for one in recognised
     ]
     return draw(panels)
 

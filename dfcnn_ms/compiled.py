@@ -20,7 +20,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     can be, it is compiled anew in each process.
 
     What is kept is renewed when the file of `function` changes, but not when a function of another file that it calls
-    does: see :func:`dfcnn_ms.decoding.prefixes.searcher`.
+    does: see :func:`dfcnn_ms.decoding.beam_kernel.searcher`.
     """
     try:
         return njit(cache=True, nogil=True)(function)

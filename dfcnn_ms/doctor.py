@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from dfcnn_ms import cli
-from dfcnn_ms.diagnosis.checks import Finding, examine
+from dfcnn_ms.diagnosis.checks import CheckResult, examine
 from dfcnn_ms.errors import DeviceError
 
 EXAMPLE = "python -m dfcnn_ms.doctor"
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def check_up() -> bool:
     """Prints every finding as soon as it is known; whether training can start."""
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     for finding in examine():
         findings.append(finding)
         print(finding, flush=True)
@@ -51,7 +51,7 @@ def check_up() -> bool:
     return all(finding.mark != "fail" for finding in findings)
 
 
-def verdict(findings: list[Finding]) -> str:
+def verdict(findings: list[CheckResult]) -> str:
     """The last line: can training start."""
     failed, warned = (sum(finding.mark == mark for finding in findings) for mark in ("fail", "warn"))
     if failed:

@@ -15,7 +15,7 @@ from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.results import Heard, counts, rate_name, total
 from dfcnn_ms.evaluation.runs import Clock, Run, details, figures, interval, read_run
-from dfcnn_ms.evaluation.test_set import listen, read_set, remembered
+from dfcnn_ms.evaluation.test_set import evaluate, read_set, remembered
 from dfcnn_ms.files import write_text
 from dfcnn_ms.metrics import Edits, align
 from dfcnn_ms.recognizer import Recognizer
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     if options.json:
         write_json(options.json, figures(run) | details(run))
     if options.report:
-        from dfcnn_ms.reporting.html import report
+        from dfcnn_ms.reporting.evaluation_page import report
 
         write_text(options.report, report(recognizer, run))
         print(f"report: {options.report}")
@@ -95,7 +95,7 @@ class Task:
         recognizer.hanzi = self.choice.load_hanzi()
         stored = recognizer.meta.decoding if recognizer.meta else {}
         tried = decoders(self.choice, recognizer.vocabulary, stored, recognizer.task.outputs)
-        found = listen(recognizer, utterances, tried.decoders, tried.name)
+        found = evaluate(recognizer, utterances, tried.decoders, tried.name)
         return recognizer, Run(
             name=recognizer.meta.config.name if recognizer.meta else "network",
             manifest=manifest,

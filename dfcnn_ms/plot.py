@@ -122,7 +122,7 @@ def batch_pictures(config: Config, index: int) -> list[Picture]:
 
 def training_source(config: Config) -> BatchSource:
     """The training batches of a page; no features are cached for a picture."""
-    from dfcnn_ms.training.material import load_training
+    from dfcnn_ms.training.datasets import load_training
 
     data = config.data.model_copy(update={"cache": False})
     return load_training(config.model_copy(update={"data": data}))[2]
@@ -161,7 +161,7 @@ def version_pictures(corpus: Corpus, index: int, count: int, wavs: Path | None =
     name = corpus.utterances[index].id
     pictures = [Picture(name, corpus.frontend(wave), hop_ms, wave)]
     for epoch in range(count):
-        wave, features = corpus.heard(index, epoch)
+        wave, features = corpus.augmented(index, epoch)
         pictures.append(Picture(f"epoch {epoch + 1}", features, hop_ms, wave))
     for number, picture in enumerate(pictures if wavs else ()):
         assert wavs is not None and picture.wave is not None

@@ -49,14 +49,14 @@ def main(argv: list[str] | None = None) -> None:
     config = None if options.resume else load_config(options.config or DEFAULT_CONFIG, options.overrides)
 
     from dfcnn_ms.runtime.device import use_device
-    from dfcnn_ms.training import run, trainer, workers
+    from dfcnn_ms.training import run_folder, trainer, workers
 
     use_device(options.device_target)
     me = workers.expected()
     if config is None:
         result = trainer.resume(options.resume, device_target=options.device_target)
     else:
-        folder = run.new_run(options.summary_base_dir, options.run or config.name)
+        folder = run_folder.new_run(options.summary_base_dir, options.run or config.name)
         prepare_missing(config, me.is_first)
         result = trainer.train(config, device_target=options.device_target, run=folder, init=options.init)
     if not me.is_first:

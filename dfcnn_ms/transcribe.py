@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     stored = recognizer.meta.decoding if recognizer.meta else {}
     recognizer.decoder = decoders(choice, recognizer.vocabulary, stored, recognizer.task.outputs).decoder
     recognizer.hanzi = choice.load_hanzi()
-    for sound, transcript in listen(recognizer, sounds):
+    for sound, transcript in transcripts(recognizer, sounds):
         writer.write(sound, transcript)
     if options.out:
         print(f"transcripts: {len(sounds)} in {options.out}")
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     return arguments
 
 
-def listen(recognizer: Recognizer, sounds: Sequence[SoundFile]) -> Iterator[tuple[SoundFile, Transcript]]:
+def transcripts(recognizer: Recognizer, sounds: Sequence[SoundFile]) -> Iterator[tuple[SoundFile, Transcript]]:
     """Every file with what was heard in it, in their order, each as soon as it and all before it are done."""
     done: dict[int, Transcript] = {}
     following = 0

@@ -280,7 +280,7 @@ def indifferent(units: int) -> Any:
 def test_one_compiled_search_serves_whatever_the_arrays_are_and_one_more_each_kind_of_language_model(
     tmp_path: Path,
 ) -> None:
-    from dfcnn_ms.decoding.prefixes import searcher
+    from dfcnn_ms.decoding.beam_kernel import searcher
 
     log_probs, model = random_log_probs(np.random.default_rng(0), 8, 5, 1.0), random_model(np.random.default_rng(0))
     frozen = log_probs.copy()

@@ -34,7 +34,7 @@ MODULES = {module_name(file): tree for file, tree in TREES.items()}
 COMMANDS = [module_name(file) for file, source in SOURCES.items() if "\n    cli.run(main)" in source]
 
 #: rooms and modules that work without MindSpore; of the commands at least the top level does
-LIGHT = ("audio", "text", "corpora", "decoding", "evaluation", "tasks", "reporting", "diagnosis", "metrics", "config")
+LIGHT = ("audio", "text", "corpora", "decoding", "evaluation", "reporting", "diagnosis", "metrics", "config")
 LIGHT += (
     "errors",
     "environment",
@@ -50,10 +50,11 @@ LIGHT += (
 LIGHT += ("models", "models.network", "models.dfcnn", "models.table")
 LIGHT += ("runtime", "runtime.loaded", "runtime.loaders", "runtime.meta")
 LIGHT += ("training", "training.history", "training.coach")
+LIGHT += ("tasks", "tasks.task", "tasks.ctc", "tasks.classify")
 LIBRARY_ROOMS = ("audio", "text", "corpora", "decoding", "evaluation", "tasks", "diagnosis", "models", "runtime")
 LIBRARY_ROOMS += ("training", "reporting")
 #: rooms of which only the parts named above are light
-PARTLY_LIGHT = ("models", "runtime", "training")
+PARTLY_LIGHT = ("models", "runtime", "tasks", "training")
 
 
 def inside(name: str, room: str) -> bool:

@@ -297,7 +297,7 @@ def test_the_temperature_is_stored_and_the_errors_are_told(folder: Path, capsys:
 def test_the_figures_are_those_of_a_count(folder: Path) -> None:
     recognizer = Recognizer.load("any", "CPU")
     utterances = read_manifest("dev.jsonl")
-    heard = command.listen(recognizer, utterances, "dev")
+    heard = command.recognise(recognizer, utterances, "dev")
     transcripts = [recognizer.hear([read_wave(one.path)])[0] for one in utterances]
     assert heard.peaks.confidences() == pytest.approx([c for one in transcripts for c in one.confidences], abs=1e-6)
     whole = [one.syllables == said.pinyin for one, said in zip(transcripts, utterances, strict=True)]

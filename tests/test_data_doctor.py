@@ -23,7 +23,7 @@ from dfcnn_ms import doctor_data
 from dfcnn_ms.audio.augment import Speed, TimeStretch
 from dfcnn_ms.audio.wave import SAMPLE_RATE
 from dfcnn_ms.config import Config, load_config, parse_config
-from dfcnn_ms.corpora.audio_stats import FLAT_SAMPLES, band_hz, flat_share, listen, loudest_db, measure
+from dfcnn_ms.corpora.audio_stats import FLAT_SAMPLES, band_hz, flat_share, loudest_db, measure, measure_all
 from dfcnn_ms.corpora.checks import labels, lengths
 from dfcnn_ms.corpora.doctor import CHECKS, can_start, examine, gather, verdict
 from dfcnn_ms.corpora.findings import EXAMPLES, SEVERITIES, Finding, Material, does, part
@@ -414,7 +414,7 @@ def test_steps_are_those_that_training_counts(cpu: None, tmp_path: Path) -> None
     """The most steps of each utterance: the network itself, asked as training asks it."""
     from dfcnn_ms.audio.frontend import Frontend
     from dfcnn_ms.training.corpus import Corpus as TrainingCorpus
-    from dfcnn_ms.training.material import count_infeasible
+    from dfcnn_ms.training.datasets import count_infeasible
 
     rng = np.random.default_rng(2)
     config = small(STRETCH, SPEED)
@@ -467,7 +467,7 @@ ACCEPTED = [name for name, (_, severity, _) in FAULTS.items() if severity != "er
 @pytest.mark.parametrize("name", [*REFUSED, *ACCEPTED, "nothing"])
 def test_an_error_is_what_training_refuses(tmp_path: Path, name: str) -> None:
     """The very function with which training reads its manifests raises on errors and on nothing else."""
-    from dfcnn_ms.training.material import load_material
+    from dfcnn_ms.training.datasets import load_datasets
 
     corpus = healthy()
     if name != "nothing":
@@ -477,9 +477,9 @@ def test_an_error_is_what_training_refuses(tmp_path: Path, name: str) -> None:
         (tmp_path / utterance.audio).touch()
     if name in REFUSED:
         with pytest.raises(DataError):
-            load_material(page(tmp_path))
+            load_datasets(page(tmp_path))
     else:
-        load_material(page(tmp_path))
+        load_datasets(page(tmp_path))
 
 
 def test_too_many_labels_for_the_time(tmp_path: Path) -> None:
@@ -628,8 +628,8 @@ def test_parts_of_one_file(tmp_path: Path) -> None:
     wave = speech(RNG, 6.0)
     soundfile.write(tmp_path / "long.wav", wave, SAMPLE_RATE)
     utterances = [Utterance(f"u{k}", "long.wav", 2.0, DIGITS[:5], start=2.0 * k, folder=tmp_path) for k in range(3)]
-    assert [sound.seconds for sound in listen(utterances, 2)] == [2.0] * 3
-    assert len({sound.content for sound in listen(utterances, 2)}) == 3
+    assert [sound.seconds for sound in measure_all(utterances, 2)] == [2.0] * 3
+    assert len({sound.content for sound in measure_all(utterances, 2)}) == 3
     write_manifest(tmp_path / "train.jsonl", utterances)
     checks = {finding.check for finding in examine(gather([tmp_path / "train.jsonl"], jobs=1))}
     assert not checks & {"audio", "recordings"}

@@ -13,7 +13,7 @@ import pytest
 from dfcnn_ms import cli, doctor, doctor_data
 from dfcnn_ms.config import load_config
 from dfcnn_ms.diagnosis import checks, kernels, operators
-from dfcnn_ms.diagnosis.checks import Cards, Finding, Limits
+from dfcnn_ms.diagnosis.checks import Cards, CheckResult, Limits
 from dfcnn_ms.diagnosis.kernels import Kernels
 from dfcnn_ms.diagnosis.operators import Graph
 from dfcnn_ms.errors import DeviceError
@@ -22,8 +22,8 @@ ROOT = Path(doctor.__file__).parent.parent
 INF = math.inf
 
 
-def finding(mark: str, cure: str = "") -> Finding:
-    return Finding(mark, "x", "y", cure)  # type: ignore[arg-type]
+def finding(mark: str, cure: str = "") -> CheckResult:
+    return CheckResult(mark, "x", "y", cure)  # type: ignore[arg-type]
 
 
 # What is made of what was found out. Each line: the machine, the mark, a word of the cure.

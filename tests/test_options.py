@@ -23,7 +23,7 @@ from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of, decoders, kind_of
 from dfcnn_ms.decoding.tune import Grid, tune
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.test_set import listen
+from dfcnn_ms.evaluation.test_set import evaluate
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ba1", "er4", "san1"))
@@ -93,9 +93,12 @@ def test_the_decoder_that_is_meant_for_classes(flags: list[str], nbest: int) -> 
     ],
 )  # fmt: skip
 def test_a_decoder_of_other_outputs_is_refused(choice: Choice, outputs: str, sentence: str) -> None:
-    for refused in (lambda outputs: kind_of(choice, outputs), lambda outputs: decoders(choice, VOCABULARY, {}, outputs)):
+    for refused in (
+        lambda: kind_of(choice, outputs),
+        lambda: decoders(choice, VOCABULARY, {}, outputs),
+    ):
         with pytest.raises(ConfigError, match=re.escape(sentence)):
-            refused(outputs)
+            refused()
 
 
 def test_who_names_a_model_of_characters_wants_them() -> None:
@@ -246,7 +249,7 @@ def test_a_decoder_from_outside_is_heard_on_a_test_set_and_writes_transcripts(tm
     recognizer = tones.listener()
     found = decoders(Choice(decoder="parrot"), recognizer.vocabulary, {}, recognizer.task.outputs)
     utterance = Utterance("a", str(tones.speak(tmp_path / "a.wav", "yi1 si4")), 0.7, ("yi1", "si4"))
-    listened = listen(recognizer, [utterance], found.decoders, found.name)
+    listened = evaluate(recognizer, [utterance], found.decoders, found.name)
     assert [one.syllables for one in listened.heard] == [("si4",)]
     assert [one.decoder for one in listened.decoders] == ["greedy", "beam", "parrot"]
     assert [one.edits.total for one in listened.decoders] == [0, 0, 1]

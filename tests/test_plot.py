@@ -40,7 +40,7 @@ def test_versions_of_a_file_are_those_of_its_epochs_and_are_written_as_they_are_
     assert {path.name for path in Path("out").iterdir()} == {"1.wav", *(f"1.epoch{n}.wav" for n in range(1, 6))}
     corpus = plot.file_corpus(load_config("page.yaml"), "1.wav")
     for epoch in range(5):
-        heard = np.clip(np.rint(corpus.heard(0, epoch)[0] * 32768), -32768, 32767) / 32768
+        heard = np.clip(np.rint(corpus.augmented(0, epoch)[0] * 32768), -32768, 32767) / 32768
         np.testing.assert_array_equal(read_wave(f"out/1.epoch{epoch + 1}.wav"), heard.astype(np.float32))
     np.testing.assert_array_equal(read_wave("out/1.wav"), read_wave("1.wav"))
 

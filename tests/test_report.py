@@ -30,11 +30,11 @@ from dfcnn_ms.decoding import Greedy
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.evaluation.results import Heard
 from dfcnn_ms.evaluation.runs import Clock, Decoded, Run
-from dfcnn_ms.evaluation.test_set import listen
+from dfcnn_ms.evaluation.test_set import evaluate
 from dfcnn_ms.metrics import Edits, bootstrap_interval
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting import confusions, sentences
-from dfcnn_ms.reporting.html import report
+from dfcnn_ms.reporting.evaluation_page import report
 from dfcnn_ms.reporting.markup import VOID, Html, tag
 from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.pinyin import DIGITS
@@ -431,7 +431,7 @@ def test_constant_input_is_a_picture() -> None:
 def test_syllables_stand_where_they_were_heard(hear: Hear) -> None:
     listening = recognizer(["er4", "san1"])
     said = hear("ba1 san1", "er4 san1")
-    (one,) = listen(listening, [said.utterance], {"greedy": Greedy()}, "greedy").heard
+    (one,) = evaluate(listening, [said.utterance], {"greedy": Greedy()}, "greedy").heard
     # Step 2 of 2 frames of 10 ms is at 40 ms of 400 ms, step 5 at 100 ms: the second syllable begins in between.
     assert 0 <= one.starts[0] < 0.06 <= one.starts[1] < 0.11
     assert one.starts == listening.hear([read_wave(one.utterance.path)])[0].starts

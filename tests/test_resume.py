@@ -27,7 +27,7 @@ from dfcnn_ms.runtime import checkpoint
 from dfcnn_ms.training import interrupt, trainer
 from dfcnn_ms.training.callbacks import Bookkeeper, SaveState
 from dfcnn_ms.training.interrupt import Interrupt
-from dfcnn_ms.training.run import states
+from dfcnn_ms.training.run_folder import states
 
 SETTINGS = [
     "model.blocks=[{channels: 4, convs: 1, stride: [2, 2], pool: [2, 2]}, {channels: 6, convs: 1, pool: [1, 2]}]",

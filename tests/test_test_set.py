@@ -15,7 +15,7 @@ from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding import BeamSearch, Greedy, Hypothesis
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.test_set import Stopwatch, each_output, listen, remembered
+from dfcnn_ms.evaluation.test_set import Stopwatch, each_output, evaluate, remembered
 from dfcnn_ms.machine import cores
 from dfcnn_ms.metrics import Edits
 from dfcnn_ms.recognizer import Outputs
@@ -74,7 +74,7 @@ class Mute:
 def test_every_decoder_hears_the_same_outputs(utterances: list[Utterance]) -> None:
     recognizer = listener()
     decoders = {"greedy": Greedy(), "mute": Mute(), "beam": BeamSearch()}
-    found = listen(recognizer, utterances, decoders, "greedy")
+    found = evaluate(recognizer, utterances, decoders, "greedy")
     assert isinstance(recognizer.acoustics, Ear)
     assert recognizer.acoustics.calls == 1  # one batch
     assert [one.utterance.id for one in found.heard] == ["u0", "u1", "u2", "u3", "u4"]
@@ -86,7 +86,7 @@ def test_every_decoder_hears_the_same_outputs(utterances: list[Utterance]) -> No
 
 
 def test_the_chosen_decoder_writes(utterances: list[Utterance]) -> None:
-    found = listen(listener(), utterances, {"greedy": Greedy(), "mute": Mute()}, "mute")
+    found = evaluate(listener(), utterances, {"greedy": Greedy(), "mute": Mute()}, "mute")
     assert [(one.syllables, one.starts) for one in found.heard] == [((), ())] * 5
 
 
@@ -94,7 +94,7 @@ def test_the_chosen_decoder_writes(utterances: list[Utterance]) -> None:
 def test_when_each_syllable_begins_is_what_a_transcript_says(utterances: list[Utterance], chosen: str) -> None:
     """Whichever decoder wrote it, and in a batch as alone."""
     recognizer = listener()
-    found = listen(recognizer, utterances, {"greedy": Greedy(), "beam": BeamSearch()}, chosen)
+    found = evaluate(recognizer, utterances, {"greedy": Greedy(), "beam": BeamSearch()}, chosen)
     for one in found.heard:
         transcript = recognizer.transcribe(one.utterance.path)
         assert (one.syllables, one.starts) == (transcript.syllables, transcript.starts)
@@ -143,7 +143,7 @@ def test_the_network_and_each_decoder_have_their_own_time(
 
     monkeypatch.setattr(recognizer, "outputs", slow_outputs)
     decoders = {"slow": Mute(lambda: clock.spend(0.75, 0.5)), "quick": Mute(lambda: clock.spend(0.25, 0.25))}
-    found = listen(recognizer, utterances, decoders, chosen)
+    found = evaluate(recognizer, utterances, decoders, chosen)
     assert [one.seconds for one in found.decoders] == [0.75, 0.25]
     assert (found.clock.work, found.clock.processor) == (work, processor)
     assert found.clock.sound == pytest.approx(sum(one.seconds for one in utterances))
@@ -154,7 +154,7 @@ def test_the_network_and_each_decoder_have_their_own_time(
 
 def test_noise_is_estimated(utterances: list[Utterance]) -> None:
     """Tones of amplitude 0.3 in two thirds of the time, over noise of 0.0001."""
-    found = listen(listener(), utterances, {"greedy": Greedy()}, "greedy")
+    found = evaluate(listener(), utterances, {"greedy": Greedy()}, "greedy")
     assert all(50 < one.snr_db <= 60 for one in found.heard)
 
 

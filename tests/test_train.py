@@ -22,7 +22,7 @@ from dfcnn_ms.metrics import Edits, edits
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.runtime import checkpoint
 from dfcnn_ms.training import trainer
-from dfcnn_ms.training.run import new_run
+from dfcnn_ms.training.run_folder import new_run
 
 TINY = [
     "model.blocks=[{channels: 8, convs: 1, stride: [2, 2], pool: [2, 2]}, {channels: 12, convs: 1, pool: [1, 2]}]",

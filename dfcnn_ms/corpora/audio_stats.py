@@ -59,7 +59,7 @@ class AudioStats:
     content: str = ""
 
 
-def listen(utterances: Sequence[Utterance], jobs: int) -> list[AudioStats]:
+def measure_all(utterances: Sequence[Utterance], jobs: int) -> list[AudioStats]:
     """Measures the audio of every utterance, ``jobs`` at a time; reading and decoding need no interpreter."""
     with ThreadPoolExecutor(jobs) as pool:
         heard = pool.map(measure, utterances)

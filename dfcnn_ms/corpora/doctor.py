@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from dfcnn_ms.config import Config
-from dfcnn_ms.corpora.audio_stats import listen
+from dfcnn_ms.corpora.audio_stats import measure_all
 from dfcnn_ms.corpora.checks import labels, leaks, lengths, lines, sound
 from dfcnn_ms.corpora.findings import ERROR, ROLES, SEVERITIES, Finding, Label, Material, Split
 from dfcnn_ms.corpora.manifest import Utterance, numbered_lines, parse_line
@@ -148,5 +148,5 @@ def _read(manifest: Path) -> tuple[list[Utterance], list[str]]:
 
 def _listened(splits: Sequence[Split], jobs: int) -> list[Split]:
     """The splits with what was measured in their audio."""
-    sounds = iter(listen([one for split in splits for one in split.utterances], jobs))
+    sounds = iter(measure_all([one for split in splits for one in split.utterances], jobs))
     return [replace(split, sounds=tuple(islice(sounds, len(split.utterances)))) for split in splits]

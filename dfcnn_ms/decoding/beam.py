@@ -1,6 +1,6 @@
 """Prefix beam search: the most probable texts, each summed over its paths, with a language model and hotwords.
 
-The search itself (:mod:`dfcnn_ms.decoding.prefixes`) is loaded, and compiled by numba, when it is first called.
+The search itself (:mod:`dfcnn_ms.decoding.beam_kernel`) is loaded, and compiled by numba, when it is first called.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class BeamSearch(BaseDecoder):
             lengths: steps of each utterance (B,); what follows them is never looked at.
         """
         from dfcnn_ms.compiled import announced
+        from dfcnn_ms.decoding.beam_kernel import Options, searcher
         from dfcnn_ms.decoding.ngram import LanguageScorer
-        from dfcnn_ms.decoding.prefixes import Options, searcher
 
         log_probs, lengths = check_batch(log_probs, lengths)
         units = log_probs.shape[2]

@@ -1,4 +1,4 @@
-"""Is this machine fit for training: one :class:`Finding` for each thing that has to be right.
+"""Is this machine fit for training: one :class:`CheckResult` for each thing that has to be right.
 
 What is found out and what is made of it are two functions wherever the first depends on the machine, so that the
 second can be asked about machines that are not at hand. Nothing but the standard library is imported.
@@ -43,7 +43,7 @@ GIGA = 1e9
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What one check says.
 
     Attributes:
@@ -63,7 +63,7 @@ class Finding:
         return f"{self.mark:<4}  {self.check:<12} {self.says}{cure}"
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[CheckResult]:
     """Every check in turn; those that need a working MindSpore are left out when there is none."""
     yield judge_python(sys.version_info[:3], sys.maxsize > 2**32)
     yield from guarded("packages", packages)
@@ -73,24 +73,24 @@ def examine() -> Iterator[Finding]:
         yield from guarded(check, look)
 
 
-def guarded(check: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def guarded(check: str, look: Callable[[], Iterator[CheckResult]]) -> Iterator[CheckResult]:
     """The findings of one check; a check that breaks on a broken machine says so and ends no other."""
     try:
         yield from look()
     except Exception as error:
-        yield Finding("warn", check, f"could not be looked at: {type(error).__name__}: {error}")
+        yield CheckResult("warn", check, f"could not be looked at: {type(error).__name__}: {error}")
 
 
-def judge_python(version: tuple[int, ...], is_64_bit: bool) -> Finding:
+def judge_python(version: tuple[int, ...], is_64_bit: bool) -> CheckResult:
     """The interpreter: MindSpore has wheels for a few versions only."""
     text = ".".join(map(str, version))
     if not OLDEST_PYTHON <= version[:2] < PYTHON_LIMIT:
-        return Finding("fail", "python", f"{text}; wanted 3.10 to 3.12", "python3.11 -m venv .venv")
+        return CheckResult("fail", "python", f"{text}; wanted 3.10 to 3.12", "python3.11 -m venv .venv")
     if not is_64_bit:
-        return Finding(
+        return CheckResult(
             "fail", "python", f"{text}, 32 bit; MindSpore has none but 64-bit wheels", "a 64-bit Python 3.11"
         )
-    return Finding("ok", "python", text)
+    return CheckResult("ok", "python", text)
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -106,17 +106,17 @@ def installed(package: str) -> str | None:
         return None
 
 
-def packages() -> Iterator[Finding]:
+def packages() -> Iterator[CheckResult]:
     """What this package needs and is not there."""
     if installed(PACKAGE) is None:
-        yield Finding("fail", "packages", f"{PACKAGE} is not installed in {sys.prefix}", "pip install -e .")
+        yield CheckResult("fail", "packages", f"{PACKAGE} is not installed in {sys.prefix}", "pip install -e .")
         return
     names = required(metadata.requires(PACKAGE) or [])
     missing = [name for name in names if installed(name) is None and name != "mindspore"]
     if missing:
-        yield Finding("fail", "packages", f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}")
+        yield CheckResult("fail", "packages", f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}")
     else:
-        yield Finding("ok", "packages", f"all {len(names)} that {PACKAGE} {installed(PACKAGE)} needs are installed")
+        yield CheckResult("ok", "packages", f"all {len(names)} that {PACKAGE} {installed(PACKAGE)} needs are installed")
 
 
 def required(requirements: list[str]) -> list[str]:
@@ -145,24 +145,26 @@ CLASHES = (
 )
 
 
-def versions() -> Iterator[Finding]:
+def versions() -> Iterator[CheckResult]:
     """Versions that are known to clash."""
     found = {clash.package: installed(clash.package) for clash in CLASHES}
     yield from judge_versions({name: version for name, version in found.items() if version}, sys.version_info[:2])
 
 
-def judge_versions(found: Mapping[str, str], python: tuple[int, ...]) -> list[Finding]:
+def judge_versions(found: Mapping[str, str], python: tuple[int, ...]) -> list[CheckResult]:
     """One finding for each clash, or one that says there is none."""
     clashing = [
-        Finding("warn", "versions", f"{clash.package} {found[clash.package]}: {clash.symptom}", clash.cure)
+        CheckResult("warn", "versions", f"{clash.package} {found[clash.package]}: {clash.symptom}", clash.cure)
         for clash in CLASHES
         if clash.package in found and numbers(found[clash.package]) >= clash.limit and python < clash.without_cure_from
     ]
     listed = ", ".join(f"{name} {version}" for name, version in found.items())
-    return clashing or [Finding("ok", "versions", f"no clash: {listed or 'none of the packages that clash is here'}")]
+    return clashing or [
+        CheckResult("ok", "versions", f"no clash: {listed or 'none of the packages that clash is here'}")
+    ]
 
 
-def mindspore() -> Iterator[Finding]:
+def mindspore() -> Iterator[CheckResult]:
     """MindSpore: there, of a version that is known, importable, on which device, and its convolution."""
     version = judge_mindspore(installed("mindspore"))
     yield version
@@ -172,21 +174,21 @@ def mindspore() -> Iterator[Finding]:
     if "version" not in found:
         yield judge_failed_import(code, complaint)
         return
-    yield Finding("ok", "import", f"MindSpore {found['version']} in {found['import_seconds']} s")
+    yield CheckResult("ok", "import", f"MindSpore {found['version']} in {found['import_seconds']} s")
     yield judge_device(found.get("devices", []), cards(), code, complaint)
     if "product_ms" in found:
         yield judge_convolution(found["convolution_ms"], found["product_ms"], os.environ.get(VARIABLE))
     else:
-        yield Finding("fail", "convolution", f"a first convolution ended the process: {reason(code, complaint)}")
+        yield CheckResult("fail", "convolution", f"a first convolution ended the process: {reason(code, complaint)}")
 
 
-def judge_mindspore(version: str | None) -> Finding:
+def judge_mindspore(version: str | None) -> CheckResult:
     """The installed version of MindSpore, without importing it."""
     if version is None:
-        return Finding("fail", "mindspore", "is not installed", INSTALL_MINDSPORE)
+        return CheckResult("fail", "mindspore", "is not installed", INSTALL_MINDSPORE)
     if not OLDEST_MINDSPORE <= numbers(version)[:2] < MINDSPORE_LIMIT:
-        return Finding("fail", "mindspore", f"{version}; wanted 2.7 to 2.9", INSTALL_MINDSPORE)
-    return Finding("ok", "mindspore", version)
+        return CheckResult("fail", "mindspore", f"{version}; wanted 2.7 to 2.9", INSTALL_MINDSPORE)
+    return CheckResult("ok", "mindspore", version)
 
 
 def probe() -> tuple[dict[str, Any], int, str]:
@@ -226,14 +228,14 @@ IMPORT_CURES = {
 }
 
 
-def judge_failed_import(code: int, complaint: str) -> Finding:
+def judge_failed_import(code: int, complaint: str) -> CheckResult:
     """A MindSpore that is installed and cannot be imported."""
     why = reason(code, complaint)
     missing = re.search(r"No module named '(\w+)", why)
     cures = [cure for word, cure in IMPORT_CURES.items() if word.lower() in why.lower()]
     if missing and missing[1] != "mindspore":
         cures = [f"pip install {missing[1]}"]
-    return Finding("fail", "import", why, (cures or [f"{INSTALL_MINDSPORE} --force-reinstall"])[0])
+    return CheckResult("fail", "import", why, (cures or [f"{INSTALL_MINDSPORE} --force-reinstall"])[0])
 
 
 @dataclass(frozen=True)
@@ -278,20 +280,20 @@ def _cuda_release(home: Path) -> str | None:
     return release[1] if release else None
 
 
-def judge_device(devices: list[str], found: Cards, code: int = 0, complaint: str = "") -> Finding:
+def judge_device(devices: list[str], found: Cards, code: int = 0, complaint: str = "") -> CheckResult:
     """Where training will run, and what keeps it from a card that is there."""
     if not devices:
-        return Finding("fail", "device", f"MindSpore cannot say which it has: {reason(code, complaint)}")
+        return CheckResult("fail", "device", f"MindSpore cannot say which it has: {reason(code, complaint)}")
     if devices[0] != "CPU":
-        return Finding("ok", "device", f"{devices[0]}, which --device_target auto takes")
+        return CheckResult("ok", "device", f"{devices[0]}, which --device_target auto takes")
     if found.nvidia:
         missing = _missing_for_gpu(found)
-        return Finding("warn", "device", f"CPU, though there is an NVIDIA card: {missing}", GPU_CURE)
+        return CheckResult("warn", "device", f"CPU, though there is an NVIDIA card: {missing}", GPU_CURE)
     if found.ascend:
         missing = "MindSpore does not start it" if found.cann else "CANN is missing"
         cure = "source /usr/local/Ascend/ascend-toolkit/set_env.sh" if found.cann else "install CANN for this MindSpore"
-        return Finding("warn", "device", f"CPU, though there is an Ascend card: {missing}", cure)
-    return Finding("ok", "device", "CPU; there is no NVIDIA and no Ascend card")
+        return CheckResult("warn", "device", f"CPU, though there is an Ascend card: {missing}", cure)
+    return CheckResult("ok", "device", "CPU; there is no NVIDIA and no Ascend card")
 
 
 def _missing_for_gpu(found: Cards) -> str:
@@ -304,24 +306,24 @@ def _missing_for_gpu(found: Cards) -> str:
     return "MindSpore does not start it" if found.cudnn else "no cuDNN 8"
 
 
-def judge_convolution(convolution_ms: float, product_ms: float, limit: str | None) -> Finding:
+def judge_convolution(convolution_ms: float, product_ms: float, limit: str | None) -> CheckResult:
     """The speed of oneDNN's convolution, in units of a matrix product with as many multiplications."""
     ratio = convolution_ms / product_ms
     says = f"3x3 takes {ratio:.1f} times a matrix product of like arithmetic ({convolution_ms:.0f} ms)"
     if ratio < SLOW_RATIO:
-        return Finding("ok", "convolution", says)
+        return CheckResult("ok", "convolution", says)
     cure = f"export {VARIABLE}=AVX2" if limit is None else f"export {VARIABLE}=AVX2 (now {limit})"
-    return Finding("warn", "convolution", f"{says}: oneDNN has fallen back to its slow code", cure)
+    return CheckResult("warn", "convolution", f"{says}: oneDNN has fallen back to its slow code", cure)
 
 
-def threads() -> Iterator[Finding]:
+def threads() -> Iterator[CheckResult]:
     """Cores, and whether the settings of OpenMP and of the container agree with them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     yield judge_threads(cores, cgroup_limits().cores, os.environ.get("OMP_NUM_THREADS"), load)
 
 
-def judge_threads(cores: int, allowed: float, omp: str | None, load: float = 0.0) -> Finding:
+def judge_threads(cores: int, allowed: float, omp: str | None, load: float = 0.0) -> CheckResult:
     """Threads that get in each other's way, or cores that stand idle.
 
     Args:
@@ -333,16 +335,18 @@ def judge_threads(cores: int, allowed: float, omp: str | None, load: float = 0.0
     usable = max(1, min(cores, math.floor(allowed) if math.isfinite(allowed) else cores))
     says = f"{cores} {'core' if cores == 1 else 'cores'}, OMP_NUM_THREADS {omp or 'unset'}"
     if omp is not None and not re.fullmatch(r"[1-9]\d*(,\d+)*", omp):
-        return Finding("warn", "threads", f"{says}: wanted a number", "unset OMP_NUM_THREADS")
+        return CheckResult("warn", "threads", f"{says}: wanted a number", "unset OMP_NUM_THREADS")
     used = int(omp.split(",")[0]) if omp else cores
     if used > usable:
         why = f"the container grants {allowed:g}" if usable < cores else "more than there are"
-        return Finding("warn", "threads", f"{says}: {why}", f"export OMP_NUM_THREADS={usable}")
+        return CheckResult("warn", "threads", f"{says}: {why}", f"export OMP_NUM_THREADS={usable}")
     if used < usable:
-        return Finding("warn", "threads", f"{says}: {usable - used} of them stand idle", "unset OMP_NUM_THREADS")
+        return CheckResult("warn", "threads", f"{says}: {usable - used} of them stand idle", "unset OMP_NUM_THREADS")
     if load > max(1.0, 0.5 * cores):
-        return Finding("warn", "threads", f"{says}, but the load is {load:.1f}", "end what else is running (see top)")
-    return Finding("ok", "threads", says)
+        return CheckResult(
+            "warn", "threads", f"{says}, but the load is {load:.1f}", "end what else is running (see top)"
+        )
+    return CheckResult("ok", "threads", says)
 
 
 @dataclass(frozen=True)
@@ -390,7 +394,7 @@ def _ratio(value: str, unit: str) -> float:
     return int(value) / int(unit) if value.isdigit() and unit.isdigit() and int(unit) else math.inf
 
 
-def memory() -> Iterator[Finding]:
+def memory() -> Iterator[CheckResult]:
     """Memory that is free, within the limit of the container."""
     free = available_memory()
     limit = cgroup_limits().memory
@@ -410,67 +414,67 @@ def available_memory() -> float:
         return math.inf
 
 
-def judge_memory(free: float, limit: float) -> Finding:
+def judge_memory(free: float, limit: float) -> CheckResult:
     """Enough for the digits, or not even for them."""
     have = min(free, limit)
     says = f"{have / GIGA:.1f} GB" if math.isfinite(have) else "the system does not say how much"
     says += " (limit of the container)" if limit < free else ""
     if have < LEAST_MEMORY:
-        return Finding("fail", "memory", f"{says}; the digits need 0.8 GB", "close other programs")
+        return CheckResult("fail", "memory", f"{says}; the digits need 0.8 GB", "close other programs")
     if have < WANTED_MEMORY:
-        return Finding("warn", "memory", f"{says}: enough for the digits only", "close other programs")
-    return Finding("ok", "memory", f"{says}; the digits need 0.8, the reference network 6.2 at a batch of one")
+        return CheckResult("warn", "memory", f"{says}: enough for the digits only", "close other programs")
+    return CheckResult("ok", "memory", f"{says}; the digits need 0.8, the reference network 6.2 at a batch of one")
 
 
-def disk() -> Iterator[Finding]:
+def disk() -> Iterator[CheckResult]:
     """Room in the folder in which the command runs, and the right to write there."""
     here = Path.cwd()
     yield judge_disk(here, shutil.disk_usage(here).free, os.access(here, os.W_OK))
 
 
-def judge_disk(folder: Path, free: float, writable: bool) -> Finding:
+def judge_disk(folder: Path, free: float, writable: bool) -> CheckResult:
     """Enough for the digits' corpus and a few runs, or not."""
     says = f"{free / GIGA:.1f} GB free in {folder}"
     if not writable:
-        return Finding("fail", "disk", f"{folder}: no right to write here", "cd to a folder of your own")
+        return CheckResult("fail", "disk", f"{folder}: no right to write here", "cd to a folder of your own")
     if free < LEAST_DISK:
-        return Finding("fail", "disk", f"{says}; the digits need {LEAST_DISK / GIGA} GB", "make room")
+        return CheckResult("fail", "disk", f"{says}; the digits need {LEAST_DISK / GIGA} GB", "make room")
     if free < WANTED_DISK:
-        return Finding("warn", "disk", f"{says}: enough for the digits only", "make room")
-    return Finding("ok", "disk", says)
+        return CheckResult("warn", "disk", f"{says}: enough for the digits only", "make room")
+    return CheckResult("ok", "disk", says)
 
 
 WANTED_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
 
 
-def audio() -> Iterator[Finding]:
+def audio() -> Iterator[CheckResult]:
     """What reads, resamples and speaks."""
     try:
         soundfile = importlib.import_module("soundfile")
         yield judge_formats(set(soundfile.available_formats()), soundfile.__libsndfile_version__)
     except (ImportError, OSError) as error:
-        yield Finding("fail", "audio", f"soundfile: {error}", "pip install --force-reinstall soundfile")
+        yield CheckResult("fail", "audio", f"soundfile: {error}", "pip install --force-reinstall soundfile")
     try:
         importlib.import_module("soxr")
-        yield Finding("ok", "resampling", f"soxr {installed('soxr')}")
+        yield CheckResult("ok", "resampling", f"soxr {installed('soxr')}")
     except ImportError as error:
-        yield Finding("fail", "resampling", f"soxr: {error}", "pip install --force-reinstall soxr")
+        yield CheckResult("fail", "resampling", f"soxr: {error}", "pip install --force-reinstall soxr")
     yield judge_speech(importlib.util.find_spec("espeakng_loader") is not None)
 
 
-def judge_formats(formats: set[str], version: str) -> Finding:
+def judge_formats(formats: set[str], version: str) -> CheckResult:
     """The sorts of sound file that libsndfile can read."""
     missing = [name for name in WANTED_FORMATS if name not in formats]
     if missing:
         says = f"libsndfile {version} reads no {', '.join(missing).lower()}"
-        return Finding("warn", "audio", says, "pip install --upgrade soundfile")
-    return Finding("ok", "audio", f"libsndfile {version} reads {', '.join(WANTED_FORMATS).lower()}")
+        return CheckResult("warn", "audio", says, "pip install --upgrade soundfile")
+    return CheckResult("ok", "audio", f"libsndfile {version} reads {', '.join(WANTED_FORMATS).lower()}")
 
 
-def judge_speech(loader: bool) -> Finding:
+def judge_speech(loader: bool) -> CheckResult:
     """The synthesiser that speaks the synthetic corpora."""
     if loader:
-        return Finding("ok", "speech", "espeak-ng is there to speak the synthetic corpora")
-    return Finding(
+        return CheckResult("ok", "speech", "espeak-ng is there to speak the synthetic corpora")
+    return CheckResult(
         "warn", "speech", "no espeak-ng: digits and mandarin cannot be made", f"pip install '{PACKAGE}[synth]'"
     )

@@ -79,7 +79,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class Listened:
+class Evaluated:
     """What came of a test set.
 
     Attributes:
@@ -93,9 +93,9 @@ class Listened:
     clock: Clock
 
 
-def listen(
+def evaluate(
     recognizer: Recognizer, utterances: Sequence[Utterance], decoders: Mapping[str, Decoder], chosen: str
-) -> Listened:
+) -> Evaluated:
     """Recognises every utterance by every decoder; all of them get the same outputs of the network.
 
     Args:
@@ -122,7 +122,7 @@ def listen(
                     starts, _ = recognizer.times(outputs, row, recognizer.aligned(outputs, row, hypotheses[0].ids))
                     text = sentence.text if sentence else None
                     heard[index] = Heard(one, syllables, text, estimate_snr(waves[row]), starts)
-    return Listened(
+    return Evaluated(
         tuple(heard[index] for index in range(len(utterances))),
         tuple(Decoded(name, counted[name], watches[name].wall) for name in decoders),
         _clock(utterances, [network, watches[chosen]], recognizer.device),

@@ -11,7 +11,7 @@ from mindspore import Parameter
 
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.runtime.checkpoint import load, save
-from dfcnn_ms.training.run import CHECKPOINTS
+from dfcnn_ms.training.run_folder import CHECKPOINTS
 
 
 def best_of(run: Path, count: int) -> list[Path]:

@@ -59,14 +59,14 @@ class Corpus:
             take: how often it came before in this epoch; each time it is augmented in another way.
         """
         if self.cache is None:
-            return self.heard(index, epoch, take)[1]
-        return _augmented(self.cache[index], self.augment_features, self._rng(index, epoch, take))
+            return self.augmented(index, epoch, take)[1]
+        return _applied(self.cache[index], self.augment_features, self._rng(index, epoch, take))
 
-    def heard(self, index: int, epoch: int = 0, take: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def augmented(self, index: int, epoch: int = 0, take: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """The augmented samples (N,) of one utterance, and what becomes of them: the features (T, F)."""
         rng = self._rng(index, epoch, take)
-        wave = _augmented(self.wave(index), self.augment_wave, rng)
-        return wave, _augmented(self.frontend(wave), self.augment_features, rng)
+        wave = _applied(self.wave(index), self.augment_wave, rng)
+        return wave, _applied(self.frontend(wave), self.augment_features, rng)
 
     def _rng(self, index: int, epoch: int, take: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, epoch, index, take) if take else (self.seed, epoch, index))
@@ -88,7 +88,7 @@ class Corpus:
         return math.prod(map(longest, self.augment_wave)), math.prod(map(longest, self.augment_features))
 
 
-def _augmented(x: np.ndarray, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> np.ndarray:
+def _applied(x: np.ndarray, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> np.ndarray:
     for augment in augmentations:
         x = augment(x, rng)
     return x

@@ -37,14 +37,14 @@ from dfcnn_ms.training.callbacks import (
     StopOnNan,
 )
 from dfcnn_ms.training.cells import TrainStep
+from dfcnn_ms.training.datasets import count_infeasible, load_datasets
 from dfcnn_ms.training.evaluation import measure
 from dfcnn_ms.training.history import History
+from dfcnn_ms.training.initial_weights import freeze, set_blank_bias, start_from
 from dfcnn_ms.training.interrupt import Interrupt
-from dfcnn_ms.training.keeper import Keeper, Training
-from dfcnn_ms.training.material import count_infeasible, load_material
 from dfcnn_ms.training.optimizers import build_optimizer
-from dfcnn_ms.training.run import BEST, CHECKPOINTS, last_state, opened
-from dfcnn_ms.training.start import freeze, set_blank_bias, start_from
+from dfcnn_ms.training.run_folder import BEST, CHECKPOINTS, last_state, opened
+from dfcnn_ms.training.run_state import RunState, Training
 from dfcnn_ms.training.summary import Summary
 from dfcnn_ms.training.workers import Workers, join
 
@@ -104,35 +104,35 @@ def _run(config: Config, device_target: str, run: Path, *, init: Path | None, st
     workers = join()
     ms.set_seed(config.train.seed)
 
-    material = load_material(config, rank=workers.rank, workers=workers.count)
-    network = config.model.build(num_bins=config.features.num_bins, num_units=len(material.vocabulary))
+    datasets = load_datasets(config, rank=workers.rank, workers=workers.count)
+    network = config.model.build(num_bins=config.features.num_bins, num_units=len(datasets.vocabulary))
     seed_dropout(network, config.train.seed * workers.count + workers.rank)
     set_blank_bias(network, config.train.blank_bias)
     if init is not None:
-        start_from(load(init), network, material.vocabulary)
+        start_from(load(init), network, datasets.vocabulary)
     if workers.count > 1 and config.train.batch_norm == "synchronised":
         synchronise(network, workers.count)
     freeze(network, config.train.freeze)
-    step = train_step(config, network, len(material.train), workers.count)
-    training = Training(config, material, network, step, workers, run)
-    keeper = Keeper(training, state)
-    history = keeper.history
+    step = train_step(config, network, len(datasets.train), workers.count)
+    training = Training(config, datasets, network, step, workers, run)
+    run_state = RunState(training, state)
+    history = run_state.history
     if _is_finished(history, config):
         log.info("%s is finished: nothing is left to do", run)
         return Result(run, run / CHECKPOINTS / BEST, history.best(), history.unit, 0.0, trained=False)
 
-    with Interrupt() as interrupt, _written_down(run, config, device, workers), _plain_words(material.train):
-        material.train.on_epoch = interrupt.insist
+    with Interrupt() as interrupt, _written_down(run, config, device, workers), _plain_words(datasets.train):
+        datasets.train.on_epoch = interrupt.insist
         about = lineage(training)
-        chosen = callbacks(training, keeper, about, interrupt)
+        chosen = callbacks(training, run_state, about, interrupt)
         _announce(training, device, about, history.step)
-        for epochs in _stretches(material.train, history, config.train.epochs):
+        for epochs in _stretches(datasets.train, history, config.train.epochs):
             Model(step).train(
                 epochs,
-                material.train.dataset(),
+                datasets.train.dataset(),
                 callbacks=chosen,
                 dataset_sink_mode=config.train.sink,
-                initial_epoch=material.train.epoch,
+                initial_epoch=datasets.train.epoch,
             )
             if history.counters.get("finished"):
                 break
@@ -173,22 +173,22 @@ def train_step(config: Config, network: nn.Cell, steps_per_epoch: int, workers: 
     )  # fmt: skip
 
 
-def callbacks(training: Training, keeper: Keeper, about: dict[str, Any], interrupt: Interrupt) -> list[Callback]:
+def callbacks(training: Training, run_state: RunState, about: dict[str, Any], interrupt: Interrupt) -> list[Callback]:
     """All callbacks of a run, in the order in which they depend on each other."""
-    config, material, step, workers = training.config, training.material, training.step, training.workers
-    settings, history = config.train, keeper.history
+    config, datasets, step, workers = training.config, training.datasets, training.step, training.workers
+    settings, history = config.train, run_state.history
     rates = step.optimizer.learning_rate
 
     def measured() -> dict[str, float]:
         step.agree(workers)
         with step.in_use():
-            sums = measure(Acoustic(training.network), material.dev, material.vocabulary, workers, config.task)
+            sums = measure(Acoustic(training.network), datasets.dev, datasets.vocabulary, workers, config.task)
         return dict(config.task.figures(sums, history.unit))
 
-    lost = count_infeasible(config, material.train.corpus)
+    lost = count_infeasible(config, datasets.train.corpus)
     chosen: list[Callback] = [
-        Bookkeeper(history, step.optimizer, material.train, lost),
-        StopOnNan(history, material.train, 0 if step.scaler is None else TOLERATED_OVERFLOWS),
+        Bookkeeper(history, step.optimizer, datasets.train, lost),
+        StopOnNan(history, datasets.train, 0 if step.scaler is None else TOLERATED_OVERFLOWS),
         Evaluate(history, measured),
     ]
     if isinstance(settings.schedule, Plateau):
@@ -200,19 +200,19 @@ def callbacks(training: Training, keeper: Keeper, about: dict[str, Any], interru
         chosen.append(coach)
     if workers.is_first:
         chosen += [
-            KeepNetworks(history, keeper.save_network, keeper.folder, settings.keep_best, settings.save_every),
+            KeepNetworks(history, run_state.save_network, run_state.folder, settings.keep_best, settings.save_every),
             Summary(training.run, history, step.optimizer, settings.summary_every, settings.epochs, about),
-            Progress(history, step.optimizer, settings.epochs, material.train, coach),
+            Progress(history, step.optimizer, settings.epochs, datasets.train, coach),
         ]
         if settings.gradient_report:
             names = [weight.name for weight in step.weights]
             chosen.append(GradientReport(history, training.run / "gradients.jsonl", names, settings.gradient_report))
     state = SaveState(
         history,
-        keeper.save_state,
-        steps_per_epoch=len(material.train.plan),
+        run_state.save_state,
+        steps_per_epoch=len(datasets.train.plan),
         every=settings.save_steps,
-        asked=lambda: keeper.all_asked(interrupt.requested),
+        asked=lambda: run_state.all_asked(interrupt.requested),
         again=f"python -m dfcnn_ms.train --resume {shlex.quote(str(training.run))}",
     )
     return [*chosen, state]
@@ -220,16 +220,16 @@ def callbacks(training: Training, keeper: Keeper, about: dict[str, Any], interru
 
 def lineage(training: Training) -> dict[str, Any]:
     """What MindInsight compares between runs."""
-    config, material = training.config, training.material
+    config, datasets = training.config, training.datasets
     return {
         "network": type(config.model).__name__,
         "loss": config.task.loss,
         "train": str(config.data.train),
-        "utterances": len(material.train.corpus),
+        "utterances": len(datasets.train.corpus),
         "rate": config.train.rate,
         "optimizer": config.train.optimizer,
         "batch_size": config.train.batch_size,
-        "workers": material.train.workers,
+        "workers": datasets.train.workers,
         "parameters": count_parameters(training.network),
         "seed": config.train.seed,
     }
@@ -241,14 +241,14 @@ def count_parameters(network: nn.Cell) -> int:
 
 
 def _announce(training: Training, device: str, about: dict[str, Any], done: int) -> None:
-    workers, material = training.workers, training.material
+    workers, datasets = training.workers, training.datasets
     if not workers.is_first:
         return
     company = f"{workers.count} workers on " if workers.count > 1 else ""
     log.info(
         "%s on %s%s: %d utterances, %d units, %d parameters, %d steps per epoch in %d shapes, each compiled once",
-        training.config.name, company, device, about["utterances"], len(material.vocabulary), about["parameters"],
-        len(material.train.plan), len(material.train.plan.buckets),
+        training.config.name, company, device, about["utterances"], len(datasets.vocabulary), about["parameters"],
+        len(datasets.train.plan), len(datasets.train.plan.buckets),
     )  # fmt: skip
     if done:
         log.info("going on after step %d", done)

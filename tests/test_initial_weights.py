@@ -17,7 +17,7 @@ from dfcnn_ms.tasks.cells.losses import CTCLoss
 from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training.cells import TrainStep
-from dfcnn_ms.training.start import freeze, set_blank_bias, start_from
+from dfcnn_ms.training.initial_weights import freeze, set_blank_bias, start_from
 
 pytestmark = pytest.mark.usefixtures("cpu")
 

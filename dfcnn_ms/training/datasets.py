@@ -29,7 +29,7 @@ CMVN_UTTERANCES = 1000
 
 
 @dataclass(frozen=True)
-class Material:
+class Datasets:
     """The batches of both sets, and what gives them their meaning."""
 
     vocabulary: Vocabulary
@@ -47,7 +47,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Split:
+class LabelledSet:
     """The utterances of one or several manifests, with their labels in the form that the network writes.
 
     Attributes:
@@ -59,7 +59,7 @@ class Split:
     parts: tuple[list[Utterance], ...]
 
     @classmethod
-    def read(cls, config: Config, *manifests: Path) -> Split:
+    def read(cls, config: Config, *manifests: Path) -> LabelledSet:
         """Reads manifests; the sound files need not be there if they are packed."""
         how = {"labels": config.data.labels, "audio": not config.data.packed, "label": config.task.label}
         return cls(manifests, tuple(read_labelled(path, **how) for path in manifests))
@@ -75,16 +75,16 @@ class Split:
         return Records.joined([open_pack(manifest, part, frontend) for manifest, part in parts])
 
 
-def load_material(config: Config, *, rank: int = 0, workers: int = 1) -> Material:
+def load_datasets(config: Config, *, rank: int = 0, workers: int = 1) -> Datasets:
     """Reads the manifests, fixes vocabulary and front end, and plans the batches of one worker."""
     vocabulary, frontend, train = load_training(config, workers=workers)
-    dev = source(config, vocabulary, frontend, Split.read(config, config.data.dev), training=False)
-    return Material(vocabulary, frontend, train.share(rank, workers), dev)
+    dev = source(config, vocabulary, frontend, LabelledSet.read(config, config.data.dev), training=False)
+    return Datasets(vocabulary, frontend, train.share(rank, workers), dev)
 
 
 def load_training(config: Config, *, workers: int = 1) -> tuple[Vocabulary, Frontend, BatchSource]:
     """The training set alone: its vocabulary, the front end fitted to it, and the batches of all workers."""
-    split = Split.read(config, config.data.train, *config.data.mix)
+    split = LabelledSet.read(config, config.data.train, *config.data.mix)
     _check_lengths(split.utterances, config.data.max_seconds)
     if not any(utterance.pinyin for utterance in split.utterances):
         raise DataError(f"{config.data.train}: no utterance says anything; train on a manifest with labels")
@@ -93,7 +93,7 @@ def load_training(config: Config, *, workers: int = 1) -> tuple[Vocabulary, Fron
     return vocabulary, frontend, source(config, vocabulary, frontend, split, training=True, workers=workers)
 
 
-def fitted_frontend(config: Config, split: Split) -> Frontend:
+def fitted_frontend(config: Config, split: LabelledSet) -> Frontend:
     """The front end, with statistics of the training set if it needs any."""
     frontend = Frontend(config.features, config.cmvn)
     if config.cmvn != "global":
@@ -116,7 +116,7 @@ def _check_lengths(utterances: Sequence[Utterance], max_seconds: float) -> None:
 
 
 def source(
-    config: Config, vocabulary: Vocabulary, frontend: Frontend, split: Split, *, training: bool, workers: int = 1
+    config: Config, vocabulary: Vocabulary, frontend: Frontend, split: LabelledSet, *, training: bool, workers: int = 1
 ) -> BatchSource:
     """The batches of one split: shuffled and augmented in training, as they are otherwise."""
     settings, data = config.train, config.data
@@ -143,7 +143,7 @@ def source(
     return BatchSource(corpus, plan, processes=data.workers if training else 0)
 
 
-def weights(data: DataConfig, split: Split, labels: Sequence[Sequence[int]]) -> np.ndarray | None:
+def weights(data: DataConfig, split: LabelledSet, labels: Sequence[Sequence[int]]) -> np.ndarray | None:
     """How often each training utterance comes in comparison with others; None: each comes once."""
     if data.balance != "class" and not data.mix:
         return None

@@ -110,7 +110,7 @@ class Options(NamedTuple):
     length_bonus: float
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """The memory of one search, with K places in the beam and E for beginnings of hotwords.
 
     Attributes:
@@ -143,13 +143,13 @@ class Room(NamedTuple):
 
 
 @part
-def _room(steps: int, units: int, beam: int, begun: int, start: int) -> Room:
-    """Room for a search, its beam holding the empty prefix alone."""
+def _workspace(steps: int, units: int, beam: int, begun: int, start: int) -> Workspace:
+    """Workspace for a search, its beam holding the empty prefix alone."""
     most = 1 + steps * (beam + begun)
     places = 1
     while places < 2 * most:
         places *= 2
-    room = Room(
+    work = Workspace(
         np.empty(most, NODE),
         np.zeros(places, np.int32),
         np.empty(beam + begun, ENTRY),
@@ -164,15 +164,15 @@ def _room(steps: int, units: int, beam: int, begun: int, start: int) -> Room:
         np.zeros(units, np.int64),
         np.zeros(units, np.int32),
     )
-    root, entry = room.nodes[0], room.entries[0]
+    root, entry = work.nodes[0], work.entries[0]
     root.parent, root.unit, root.slot, root.hotwords, root.language = NONE, BLANK_ID, 0, 0, start
     root.language_log_prob, root.prior, root.growth = 0.0, 0.0, 1.0
     entry.node, entry.unit, entry.blank, entry.spoken = 0, BLANK_ID, 1.0, 0.0
-    return room
+    return work
 
 
 @part
-def _list_tokens(room: Room, row: Array, peak: float, trie: Any, options: Options) -> tuple[int, int]:
+def _list_tokens(work: Workspace, row: Array, peak: float, trie: Any, options: Options) -> tuple[int, int]:
     """Lists the units of a step (V,) that are probable enough, the best first.
 
     Returns:
@@ -185,16 +185,16 @@ def _list_tokens(room: Room, row: Array, peak: float, trie: Any, options: Option
         for unit in range(start, min(start + BLOCK, len(row))):
             if row[unit] < threshold:
                 continue
-            room.present[unit] = math.exp(row[unit] - peak)
+            work.present[unit] = math.exp(row[unit] - peak)
             if unit != BLANK_ID:
-                token, state = room.tokens[count], trie.first[unit]
+                token, state = work.tokens[count], trie.first[unit]
                 token.unit, token.hotwords, token.growth = unit, state, plain * trie.growth[state]
                 token.prior = options.length_bonus + trie.gained[state]
-                token.bound = room.present[unit] * token.growth * trie.lift[state]
+                token.bound = work.present[unit] * token.growth * trie.lift[state]
                 count += 1
-    _sort(room.tokens, count)
+    _sort(work.tokens, count)
     lending = count
-    while lending > 0 and trie.lift[room.tokens[lending - 1].hotwords] == 1.0:
+    while lending > 0 and trie.lift[work.tokens[lending - 1].hotwords] == 1.0:
         lending -= 1
     return count, lending
 
@@ -234,41 +234,41 @@ def _swap(tokens: Array, one: int, other: int) -> None:
 
 
 @part
-def _link(room: Room, count: int) -> None:
+def _link(work: Workspace, count: int) -> None:
     """Lists the children of each entry that are in the beam too."""
-    entries = room.entries
+    entries = work.entries
     for slot in range(count):
         entries[slot].child = NONE
     for slot in range(count):
-        parent = room.nodes[entries[slot].node].parent
+        parent = work.nodes[entries[slot].node].parent
         if parent != NONE:
-            above = room.nodes[parent].slot
+            above = work.nodes[parent].slot
             if above < count and entries[above].node == parent:
                 entries[slot].sibling = entries[above].child
                 entries[above].child = slot
 
 
 @part
-def _stay(room: Room, count: int, lifts: Array) -> None:
+def _stay(work: Workspace, count: int, lifts: Array) -> None:
     """Offers what the prefixes of the beam become that stay, or that another of the beam grows into."""
     for slot in range(count):
-        entry = room.entries[slot]
-        entry.blank_next = _total(entry) * room.present[BLANK_ID]
-        entry.spoken_next = entry.spoken * room.present[entry.unit]
+        entry = work.entries[slot]
+        entry.blank_next = _total(entry) * work.present[BLANK_ID]
+        entry.spoken_next = entry.spoken * work.present[entry.unit]
     for slot in range(count):
-        entry = room.entries[slot]
+        entry = work.entries[slot]
         child = entry.child
         while child != NONE:
-            longer = room.entries[child]
-            growth = room.present[longer.unit] * room.nodes[longer.node].growth
+            longer = work.entries[child]
+            growth = work.present[longer.unit] * work.nodes[longer.node].growth
             longer.spoken_next += _ready(entry, longer.unit) * growth
             child = longer.sibling
     for slot in range(count):
-        entry, candidate = room.entries[slot], room.found[room.sizes[FREE]]
+        entry, candidate = work.entries[slot], work.found[work.sizes[FREE]]
         candidate.node, candidate.unit = entry.node, entry.unit
         candidate.blank, candidate.spoken = entry.blank_next, entry.spoken_next
-        lift = lifts[room.nodes[entry.node].hotwords]
-        _offer(room.found, room.whole, room.lent, room.heap, room.begun, room.sizes, lift)
+        lift = lifts[work.nodes[entry.node].hotwords]
+        _offer(work.found, work.whole, work.lent, work.heap, work.begun, work.sizes, lift)
 
 
 @within
@@ -285,9 +285,9 @@ def _total(entry: Any) -> float:
 
 @within
 def _offer(found: Array, whole: Array, lent: Array, heap: Array, begun: Array, sizes: Array, lift: float) -> None:
-    """Chooses the free candidate of a :class:`Room`, or does not; who loses its place by it is free from now on.
+    """Chooses the free candidate of a :class:`Workspace`, or does not; who loses its place by it is free from now on.
 
-    The arrays are handed over one by one, because a whole room costs more than the rest of the work.
+    The arrays are handed over one by one, because a whole work costs more than the rest of the work.
 
     Args:
         lift: what being begun hotwords multiplies its probability by, for the places that are kept for them.
@@ -306,7 +306,7 @@ def _offer(found: Array, whole: Array, lent: Array, heap: Array, begun: Array, s
 def _enter(heap: Array, keys: Array, sizes: Array, which: int, number: int) -> int:
     """Puts a number among the chosen; gives the one that has to leave, which may be the same, or NONE.
 
-    They become a heap when there is no more room.
+    They become a heap when there is no more work.
     """
     size = sizes[which]
     if size < len(heap):
@@ -355,7 +355,7 @@ def _least(heap: Array, keys: Array, size: int) -> float:
 
 @part
 def _grow(
-    room: Room, count: int, many: int, lending: int, turn: int, trie: Any, language: Any, options: Options
+    work: Workspace, count: int, many: int, lending: int, turn: int, trie: Any, language: Any, options: Options
 ) -> None:
     """Grows each entry by each token, and offers the result where it may be chosen.
 
@@ -363,30 +363,30 @@ def _grow(
     do after anything, so that tokens that promise too little end the list. The language model is asked for little that
     fails, as it can only lower what is promised.
     """
-    whole, lent = _least(room.heap, room.whole, room.sizes[MAIN]), _least(room.begun, room.lent, room.sizes[BEGUN])
+    whole, lent = _least(work.heap, work.whole, work.sizes[MAIN]), _least(work.begun, work.lent, work.sizes[BEGUN])
     lifts, plain = trie.lift, math.exp(options.length_bonus)
     for slot in range(count):
-        entry = room.entries[slot]
-        node, total = room.nodes[entry.node], _total(entry)
-        if node.hotwords == 0 and total * room.tokens[0].bound <= min(whole, lent):
+        entry = work.entries[slot]
+        node, total = work.nodes[entry.node], _total(entry)
+        if node.hotwords == 0 and total * work.tokens[0].bound <= min(whole, lent):
             continue
-        _take_turn(room.entries, entry.child, room.taken, turn + slot)
+        _take_turn(work.entries, entry.child, work.taken, turn + slot)
         ahead = 0
         if node.hotwords != 0:
-            ahead = _lead_on(trie.edges, trie.units, trie.fail, node.hotwords, room, turn + slot)
+            ahead = _lead_on(trie.edges, trie.units, trie.fail, node.hotwords, work, turn + slot)
         for index in range(-ahead, many):
             if index < 0:
-                edge = room.edges[-1 - index]
+                edge = work.edges[-1 - index]
                 unit, hotwords = trie.units[edge], trie.targets[edge]
                 prior, growth = options.length_bonus + trie.gained[hotwords], plain * trie.growth[hotwords]
             else:
-                token = room.tokens[index]
+                token = work.tokens[index]
                 if total * token.bound <= (min(whole, lent) if index < lending else whole):
                     break
                 unit, hotwords, prior, growth = token.unit, token.hotwords, token.prior, token.growth
-                if room.taken[unit] == turn + slot:
+                if work.taken[unit] == turn + slot:
                     continue
-            probability, lift = _ready(entry, unit) * room.present[unit], lifts[hotwords]
+            probability, lift = _ready(entry, unit) * work.present[unit], lifts[hotwords]
             if probability * growth <= whole and (lift == 1.0 or probability * growth * lift <= lent):
                 continue
             log_prob, state = 0.0, np.int64(0)
@@ -396,18 +396,18 @@ def _grow(
                 growth *= math.exp(options.lm_weight * log_prob)
                 if probability * growth <= whole and (lift == 1.0 or probability * growth * lift <= lent):
                     continue
-            candidate = room.found[room.sizes[FREE]]
+            candidate = work.found[work.sizes[FREE]]
             candidate.node, candidate.parent, candidate.unit = NONE, entry.node, unit
             candidate.hotwords, candidate.language, candidate.language_log_prob = hotwords, state, log_prob
             candidate.prior, candidate.growth = prior, growth
             candidate.blank, candidate.spoken = 0.0, probability * growth
-            _offer(room.found, room.whole, room.lent, room.heap, room.begun, room.sizes, lift)
-            whole = _least(room.heap, room.whole, room.sizes[MAIN])
-            lent = _least(room.begun, room.lent, room.sizes[BEGUN])
+            _offer(work.found, work.whole, work.lent, work.heap, work.begun, work.sizes, lift)
+            whole = _least(work.heap, work.whole, work.sizes[MAIN])
+            lent = _least(work.begun, work.lent, work.sizes[BEGUN])
 
 
 @within
-def _lead_on(edges: Array, units: Array, fail: Array, state: int, room: Room, turn: int) -> int:
+def _lead_on(edges: Array, units: Array, fail: Array, state: int, work: Workspace, turn: int) -> int:
     """Lists where the hotwords go on from a state with the units of this step, the longest first; says how many.
 
     A unit that leads on from the longest beginning of a phrase is not looked for in the shorter ones.
@@ -416,44 +416,44 @@ def _lead_on(edges: Array, units: Array, fail: Array, state: int, room: Room, tu
     while state != 0:
         for edge in range(edges[state], edges[state + 1]):
             unit = units[edge]
-            if room.present[unit] > 0.0 and room.taken[unit] != turn:
-                room.edges[count], room.taken[unit] = edge, turn
+            if work.present[unit] > 0.0 and work.taken[unit] != turn:
+                work.edges[count], work.taken[unit] = edge, turn
                 count += 1
         state = fail[state]
     return count
 
 
 @part
-def _keep(room: Room, made: int) -> tuple[int, int, float]:
+def _keep(work: Workspace, made: int) -> tuple[int, int, float]:
     """Makes the chosen candidates the beam: how many there are, how many nodes by now, and how probable the best is."""
-    best, count = 0.0, room.sizes[MAIN] + room.sizes[BEGUN]
+    best, count = 0.0, work.sizes[MAIN] + work.sizes[BEGUN]
     for slot in range(count):
-        chosen = room.heap[slot] if slot < room.sizes[MAIN] else room.begun[slot - room.sizes[MAIN]]
-        candidate, entry = room.found[chosen], room.entries[slot]
+        chosen = work.heap[slot] if slot < work.sizes[MAIN] else work.begun[slot - work.sizes[MAIN]]
+        candidate, entry = work.found[chosen], work.entries[slot]
         number = candidate.node
         if number == NONE:
-            number = _node(room, made, candidate)
+            number = _node(work, made, candidate)
             made = max(made, number + 1)
-        room.nodes[number].slot = slot
+        work.nodes[number].slot = slot
         entry.node, entry.unit = number, candidate.unit
         entry.blank, entry.spoken = candidate.blank, candidate.spoken
         best = max(best, _total(entry))
-    room.sizes[:] = 0
+    work.sizes[:] = 0
     return count, made, best
 
 
 @part
-def _node(room: Room, made: int, candidate: Any) -> int:
+def _node(work: Workspace, made: int, candidate: Any) -> int:
     """The number of the node of a candidate: one there is, left by the beam or not, or `made`, which is written now."""
-    parent, unit, last = candidate.parent, candidate.unit, len(room.table) - 1
+    parent, unit, last = candidate.parent, candidate.unit, len(work.table) - 1
     place = np.int64((np.uint64(parent) * _STIR + np.uint64(unit)) * _STIR >> _HIGH) & last
-    while room.table[place] != 0:
-        number = room.table[place]
-        if room.nodes[number].parent == parent and room.nodes[number].unit == unit:
+    while work.table[place] != 0:
+        number = work.table[place]
+        if work.nodes[number].parent == parent and work.nodes[number].unit == unit:
             return number
         place = (place + 1) & last
-    room.table[place] = made
-    node, above = room.nodes[made], room.nodes[parent]
+    work.table[place] = made
+    node, above = work.nodes[made], work.nodes[parent]
     node.parent, node.unit, node.hotwords, node.language = parent, unit, candidate.hotwords, candidate.language
     node.language_log_prob = above.language_log_prob + candidate.language_log_prob
     node.prior, node.growth = above.prior + candidate.prior, candidate.growth
@@ -461,59 +461,59 @@ def _node(room: Room, made: int, candidate: Any) -> int:
 
 
 @part
-def _search(room: Room, log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
+def _search(work: Workspace, log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
     """Goes through the steps (U, V); says how many entries there are, and the logarithm of what was divided out."""
     count, made, offset = 1, 1, 0.0
     for step in range(len(log_probs)):
-        many, lending = _list_tokens(room, log_probs[step], peaks[step], trie, options)
+        many, lending = _list_tokens(work, log_probs[step], peaks[step], trie, options)
         offset += peaks[step]
         if many == 0:
-            _fall_silent(room, count)
+            _fall_silent(work, count)
         else:
-            _link(room, count)
-            _stay(room, count, trie.lift)
-            _grow(room, count, many, lending, 1 + step * len(room.entries), trie, language, options)
-            count, made, best = _keep(room, made)
+            _link(work, count)
+            _stay(work, count, trie.lift)
+            _grow(work, count, many, lending, 1 + step * len(work.entries), trie, language, options)
+            count, made, best = _keep(work, made)
             offset += math.log(best)
-            _divide(room, count, best)
-        _forget(room, many)
+            _divide(work, count, best)
+        _forget(work, many)
     return count, offset
 
 
 @part
-def _fall_silent(room: Room, count: int) -> None:
+def _fall_silent(work: Workspace, count: int) -> None:
     """A step at which only the blank is probable enough: its probability, over the highest of the step, is one."""
     for slot in range(count):
-        room.entries[slot].blank += room.entries[slot].spoken
-        room.entries[slot].spoken = 0.0
+        work.entries[slot].blank += work.entries[slot].spoken
+        work.entries[slot].spoken = 0.0
 
 
 @part
-def _divide(room: Room, count: int, best: float) -> None:
+def _divide(work: Workspace, count: int, best: float) -> None:
     """Makes the probabilities of the beam relative to the best one."""
     for slot in range(count):
-        room.entries[slot].blank /= best
-        room.entries[slot].spoken /= best
+        work.entries[slot].blank /= best
+        work.entries[slot].spoken /= best
 
 
 @part
-def _forget(room: Room, many: int) -> None:
+def _forget(work: Workspace, many: int) -> None:
     """Makes `present` all zeros again."""
-    room.present[BLANK_ID] = 0.0
+    work.present[BLANK_ID] = 0.0
     for index in range(many):
-        room.present[room.tokens[index].unit] = 0.0
+        work.present[work.tokens[index].unit] = 0.0
 
 
 @part
-def _final(room: Room, count: int, offset: float, language: Any, options: Options) -> Array:
+def _final(work: Workspace, count: int, offset: float, language: Any, options: Options) -> Array:
     """Acoustic, language model and whole scores (R, 3) of the beam.
 
     The language model says how well the sentence ends.
     """
     scores = np.empty((count, 3))
     for slot in range(count):
-        node = room.nodes[room.entries[slot].node]
-        reached, end = math.log(_total(room.entries[slot])) + offset, 0.0
+        node = work.nodes[work.entries[slot].node]
+        reached, end = math.log(_total(work.entries[slot])) + offset, 0.0
         if language is not None:
             end = finish(language, node.language)
         scores[slot, ACOUSTIC] = reached - node.prior
@@ -536,20 +536,20 @@ def _order(scores: Array, count: int) -> Array:
 
 
 @part
-def _texts(room: Room, slots: Array) -> tuple[Array, Array]:
+def _texts(work: Workspace, slots: Array) -> tuple[Array, Array]:
     """The units of some prefixes of the beam (R, longest), and how many each has (R,)."""
     lengths, longest = np.zeros(len(slots), np.int64), 0
     for rank in range(len(slots)):
-        number = room.entries[slots[rank]].node
+        number = work.entries[slots[rank]].node
         while number != 0:
-            lengths[rank], number = lengths[rank] + 1, room.nodes[number].parent
+            lengths[rank], number = lengths[rank] + 1, work.nodes[number].parent
         longest = max(longest, lengths[rank])
     ids = np.zeros((len(slots), longest), np.int64)
     for rank in range(len(slots)):
-        number = room.entries[slots[rank]].node
+        number = work.entries[slots[rank]].node
         for place in range(lengths[rank] - 1, -1, -1):
-            ids[rank, place] = room.nodes[number].unit
-            number = room.nodes[number].parent
+            ids[rank, place] = work.nodes[number].unit
+            number = work.nodes[number].parent
     return ids, lengths
 
 
@@ -664,11 +664,11 @@ def _sum_up(ids: Array, lengths: Array, scores: Array, log_probs: Array, peaks: 
 def _decode(log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
     start = 0 if language is None else language.start
     begun = 0 if len(trie.units) == 0 else 1 + options.beam // SHARE
-    room = _room(len(log_probs), log_probs.shape[1], options.beam, begun, start)
-    count, offset = _search(room, log_probs, peaks, trie, language, options)
-    searched = _final(room, count, offset, language, options)
+    work = _workspace(len(log_probs), log_probs.shape[1], options.beam, begun, start)
+    count, offset = _search(work, log_probs, peaks, trie, language, options)
+    searched = _final(work, count, offset, language, options)
     slots = _order(searched, min(count, max(options.nbest, SUMMED)))
-    ids, lengths = _texts(room, slots)
+    ids, lengths = _texts(work, slots)
     scores = searched[slots]
     _sum_up(ids, lengths, scores, log_probs, peaks)
     order = _order(scores, min(count, options.nbest))
@@ -688,7 +688,7 @@ def searcher() -> Any:
     ids (R, longest).
     """
     others = tuple(
-        hashlib.sha256(Path(str(room.__file__)).read_bytes()).hexdigest() for room in (kernels, language_calls)
+        hashlib.sha256(Path(str(work.__file__)).read_bytes()).hexdigest() for work in (kernels, language_calls)
     )
 
     def search(log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:

@@ -16,9 +16,9 @@ from dfcnn_ms.errors import CheckpointError, ConfigError
 from dfcnn_ms.runtime import checkpoint
 from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.training.cells import TrainStep
+from dfcnn_ms.training.datasets import Datasets
 from dfcnn_ms.training.history import History
-from dfcnn_ms.training.material import Material
-from dfcnn_ms.training.run import CHECKPOINTS, LAST, states, tidy
+from dfcnn_ms.training.run_folder import CHECKPOINTS, LAST, states, tidy
 from dfcnn_ms.training.values import put
 from dfcnn_ms.training.workers import Workers
 
@@ -32,7 +32,7 @@ class Training:
 
     Attributes:
         config: the page.
-        material: its data.
+        datasets: its data.
         network: the Cell.
         step: one step of it.
         workers: only the first of them writes.
@@ -40,14 +40,14 @@ class Training:
     """
 
     config: Config
-    material: Material
+    datasets: Datasets
     network: nn.Cell
     step: TrainStep
     workers: Workers
     run: Path
 
 
-class Keeper:
+class RunState:
     """Saves and restores one run.
 
     Args:
@@ -59,7 +59,7 @@ class Keeper:
     """
 
     def __init__(self, training: Training, state: checkpoint.Checkpoint | None = None) -> None:
-        self.config, self.material, self.run = training.config, training.material, training.run
+        self.config, self.datasets, self.run = training.config, training.datasets, training.run
         self.network, self.step, self.workers = training.network, training.step, training.workers
         self.folder = training.run / CHECKPOINTS
         self.history = self._begun(state)
@@ -87,7 +87,7 @@ class Keeper:
                 f"--resume {self.run}: was trained by {stored['workers']} workers, now there are {self.workers.count}; "
                 "start as many"
             )
-        if stored["fingerprint"] != self.material.fingerprint:
+        if stored["fingerprint"] != self.datasets.fingerprint:
             raise ConfigError(
                 f"--resume {self.run}: the training set {self.config.data.train} is not the one that this run began "
                 "with; put it back, or begin a new run with --init"
@@ -102,12 +102,12 @@ class Keeper:
             "history": history.to_dict(),
             "network": list(checkpoint.weights_of(self.network)),
             "workers": self.workers.count,
-            "fingerprint": self.material.fingerprint,
+            "fingerprint": self.datasets.fingerprint,
         }
         return Meta(
             self.config,
-            self.material.vocabulary,
-            self.material.frontend.statistics,
+            self.datasets.vocabulary,
+            self.datasets.frontend.statistics,
             absolute_manifests(self.config),
             epoch=last.get("epoch", 0),
             step=history.step,
@@ -153,6 +153,6 @@ def _rename(old: Path, new: Path) -> None:
 
 
 def absolute_manifests(config: Config) -> dict[str, str]:
-    """Split -> manifest, so that a checkpoint finds its test set from any folder."""
+    """LabelledSet -> manifest, so that a checkpoint finds its test set from any folder."""
     splits = {"train": config.data.train, "dev": config.data.dev, "test": config.data.test}
     return {split: str(path.absolute()) for split, path in splits.items() if path is not None}

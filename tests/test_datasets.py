@@ -15,8 +15,8 @@ from dfcnn_ms.config import Config, parse_config
 from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.training.callbacks import Bookkeeper
+from dfcnn_ms.training.datasets import load_datasets, load_training
 from dfcnn_ms.training.history import History
-from dfcnn_ms.training.material import load_material, load_training
 from dfcnn_ms.training.pack import write_pack
 
 
@@ -87,12 +87,12 @@ def test_what_is_known_of_the_labels_is_that_of_the_utterances_as_they_come(fold
 
 @pytest.mark.parametrize("what", ["audio", "features"])
 def test_packed_batches_are_those_of_the_files(what):
-    plain = load_material(page(mix={"small.jsonl": 1.0}))
+    plain = load_datasets(page(mix={"small.jsonl": 1.0}))
     for name in ("large", "small", "dev"):
         write_pack(Path(f"{name}.jsonl"), what, Frontend(page().features))
     read = [list(plain.train), list(plain.dev)]
     Path("all.wav").unlink()
-    packed = load_material(page(mix={"small.jsonl": 1.0}, packed=True))
+    packed = load_datasets(page(mix={"small.jsonl": 1.0}, packed=True))
     for ours, theirs in zip(read, (packed.train, packed.dev), strict=True):
         for left, right in zip(ours, theirs, strict=True):
             for one, other in zip(left, right, strict=True):
