@@ -17,7 +17,7 @@ from dfcnn_ms.training.history import TARGET, History
 from dfcnn_ms.training.optimizers import RateTable
 
 pytestmark = pytest.mark.usefixtures("cpu")
-CURVES = Path(__file__).parent / "data" / "curves"
+CURVES = Path(__file__).parents[1] / "data" / "curves"
 
 
 def curve(name: str) -> list[dict[str, float]]:

@@ -21,7 +21,7 @@ from dfcnn_ms.training.coach import RULES, Action, advise, percent, rules_table
 Records = Sequence[Mapping[str, Any]]
 CURVES = {
     path.stem: [json.loads(line) for line in path.read_text().splitlines()]
-    for path in sorted((Path(__file__).parent / "data" / "curves").glob("*.jsonl"))
+    for path in sorted((Path(__file__).parents[1] / "data" / "curves").glob("*.jsonl"))
 }
 KEYS = sorted({key for records in CURVES.values() for record in records for key in record})
 NAMES = [rule.name for rule in RULES]
@@ -255,5 +255,5 @@ def test_the_table_has_a_row_for_each_rule_and_no_broken_cell() -> None:
 
 
 def test_the_page_about_training_shows_the_rules() -> None:
-    page = Path(__file__).parent.parent / "docs" / "training.md"
+    page = Path(__file__).parents[2] / "docs" / "training.md"
     assert rules_table().strip() in page.read_text(encoding="utf-8")

@@ -43,7 +43,7 @@ def test_every_recipe_says_what_it_is_and_wants(name: str) -> None:
 
 
 PUBLIC = ("thchs30", "aishell", "stcmds", "primewords", "speech_commands", "fsdd")
-PAGE = (Path(__file__).parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", PUBLIC)
