@@ -22,7 +22,7 @@ from dfcnn_ms.decoding import Hotwords
 from dfcnn_ms.decoding.beam import BeamSearch
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.options import decoders
-from dfcnn_ms.evaluation.test_set import each_output, read_set, remembered
+from dfcnn_ms.evaluation.evaluate import each_output, read_set, remembered
 from dfcnn_ms.metrics import Edits, edits
 from dfcnn_ms.recognizer import Recognizer
 

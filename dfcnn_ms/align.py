@@ -10,7 +10,7 @@ from dfcnn_ms import cli
 from dfcnn_ms.aligner import align_all, align_file, check_alignable
 from dfcnn_ms.audio.wave import duration
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.test_set import read_set
+from dfcnn_ms.evaluation.evaluate import read_set
 from dfcnn_ms.files import read_text, write_text
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting import timings

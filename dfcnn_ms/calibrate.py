@@ -23,7 +23,7 @@ from dfcnn_ms.decoding.confidence import (
 )
 from dfcnn_ms.decoding.options import add_flags, check_heard, decoders, search_of
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.test_set import each_output, read_set, remembered
+from dfcnn_ms.evaluation.evaluate import each_output, read_set, remembered
 from dfcnn_ms.metrics import align
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting.reliability import Panel, draw

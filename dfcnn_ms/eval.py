@@ -13,9 +13,9 @@ from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.evaluation.evaluate import evaluate, read_set, remembered
 from dfcnn_ms.evaluation.results import Heard, counts, rate_name, total
 from dfcnn_ms.evaluation.runs import Clock, Run, details, figures, interval, read_run
-from dfcnn_ms.evaluation.test_set import evaluate, read_set, remembered
 from dfcnn_ms.files import write_text
 from dfcnn_ms.metrics import Edits, align
 from dfcnn_ms.recognizer import Recognizer

@@ -19,7 +19,7 @@ from dfcnn_ms.decoding.ngram.sentences import read_sentences
 from dfcnn_ms.decoding.options import decoders
 from dfcnn_ms.decoding.tune import Grid, Trial, tune
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.test_set import each_output, read_set, remembered
+from dfcnn_ms.evaluation.evaluate import each_output, read_set, remembered
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.runtime.loaders import loader_of
 

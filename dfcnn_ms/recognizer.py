@@ -87,6 +87,11 @@ class Transcript(Alternative):
     alternatives: tuple[Alternative, ...] = ()
 
     @property
+    def seconds(self) -> tuple[float, ...]:
+        """The former name of `starts`, for programs that use it."""
+        return self.starts
+
+    @property
     def characters(self) -> str | None:
         """The Chinese text, where there is one."""
         return self.sentence.text if self.sentence else None

@@ -23,7 +23,7 @@ from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of, decoders, kind_of
 from dfcnn_ms.decoding.tune import Grid, tune
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.test_set import evaluate
+from dfcnn_ms.evaluation.evaluate import evaluate
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("ba1", "er4", "san1"))

@@ -28,9 +28,9 @@ from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding import Greedy
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.evaluation.evaluate import evaluate
 from dfcnn_ms.evaluation.results import Heard
 from dfcnn_ms.evaluation.runs import Clock, Decoded, Run
-from dfcnn_ms.evaluation.test_set import evaluate
 from dfcnn_ms.metrics import Edits, bootstrap_interval
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting import confusions, sentences

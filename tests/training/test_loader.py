@@ -177,7 +177,7 @@ print(*batches._pool.process_ids, flush=True)
 )
 @pytest.mark.slow
 def test_no_process_outlives_the_program_and_none_holds_it_up(utterances, then):
-    program = PROGRAM.format(tests=str(Path(__file__).parents[1]), before="", then=then)
+    program = PROGRAM.format(tests=str(Path(__file__).parent), before="", then=then)
     manifest = utterances[0].where.rpartition(":")[0]
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program, manifest], capture_output=True, text=True, timeout=60)
@@ -190,7 +190,7 @@ def test_no_process_outlives_the_program_and_none_holds_it_up(utterances, then):
 @pytest.mark.slow
 def test_ctrl_c_reaches_the_program_alone(utterances):
     before = "import signal; signal.signal(signal.SIGINT, lambda *_: sys.exit(len(list(iterator))))"
-    program = PROGRAM.format(tests=str(Path(__file__).parents[1]), before=before, then="time.sleep(60)")
+    program = PROGRAM.format(tests=str(Path(__file__).parent), before=before, then="time.sleep(60)")
     process = subprocess.Popen(
         [sys.executable, "-c", program, utterances[0].where.rpartition(":")[0]],
         stdout=subprocess.PIPE,

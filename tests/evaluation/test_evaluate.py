@@ -15,7 +15,7 @@ from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding import BeamSearch, Greedy, Hypothesis
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.test_set import Stopwatch, each_output, evaluate, remembered
+from dfcnn_ms.evaluation.evaluate import Stopwatch, each_output, evaluate, remembered
 from dfcnn_ms.machine import cores
 from dfcnn_ms.metrics import Edits
 from dfcnn_ms.recognizer import Outputs
@@ -56,7 +56,7 @@ class FakeClock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """The clock that a Stopwatch looks at."""
     fake = FakeClock()
-    monkeypatch.setattr("dfcnn_ms.evaluation.test_set.time", fake)
+    monkeypatch.setattr("dfcnn_ms.evaluation.evaluate.time", fake)
     return fake
 
 
