@@ -60,16 +60,15 @@ def consumer(folder: Path) -> Callable[[], int]:
     """A few training steps of the digits network; returns how many utterances they took."""
     import mindspore as ms
 
-    from dfcnn_ms.models import build
-    from dfcnn_ms.training import runtime
+    from dfcnn_ms.runtime import device
     from dfcnn_ms.training.trainer import train_step
 
-    runtime.use_device("CPU")
-    runtime.use_mode("graph")
+    device.use_device("CPU")
+    device.use_mode("graph")
     config = page(folder)
     vocabulary, _, source = load_training(config)
-    network = build(config.model, num_bins=config.features.num_bins, num_units=len(vocabulary))
-    step = train_step(config.train, network, len(source))
+    network = config.model.build(num_bins=config.features.num_bins, num_units=len(vocabulary))
+    step = train_step(config, network, len(source))
     step.set_train()
     shape = max(source.plan.buckets, key=lambda bucket: len(bucket[1]))[0]
     batch = next(batch for batch in source.plan(0) if batch.frames == shape)

@@ -49,7 +49,7 @@ def main() -> None:
     choice = Choice(decoder="beam", beam=options.beam, lm=options.lm)
     tried = decoders(choice, recognizer.vocabulary, recognizer.meta.decoding if recognizer.meta else {})
     print(f"{len(utterances)} utterances, {len(phrases)} words; of these: found, and found where nobody said them")
-    for name, search in tried.items():
+    for name, search in tried.decoders.items():
         if isinstance(search, BeamSearch):
             for boost in BOOSTS:
                 heard = decode(replace(search, hotwords=listed(phrases, boost, recognizer)), outputs, recognizer)

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from dfcnn_ms.corpora.synth import prepare
-from dfcnn_ms.training import checkpoint
+from dfcnn_ms.runtime import checkpoint
 
 SETTINGS = [
     "model.hidden=[16]", "model.dropout=0.2", "train.buckets=2", "train.batch_size=8", "train.epochs=40",

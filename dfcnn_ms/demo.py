@@ -25,18 +25,21 @@ def main(argv: list[str] | None = None) -> None:
     """Runs the commands of the README in their order and says what each left behind."""
     argv = cli.with_plugins(argv)
     arguments = cli.parser("demo", "Make speech, train on it, evaluate, transcribe.", EXAMPLE)
+    cli.add_device_target(arguments)
     arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change the training")
     options = arguments.parse_intermixed_args(argv)
     config = load_config("digits", options.overrides)
     started = time.monotonic()
 
-    execute("train", "--ckpt", CHECKPOINT, *options.overrides)
-    execute("eval", "--ckpt", CHECKPOINT, "--report", REPORT)
+    # What `auto` takes is taken without being named, so that the commands shown are those that one would type.
+    device = [] if options.device_target == "auto" else ["--device_target", options.device_target]
+    execute("train", "--ckpt", CHECKPOINT, *device, *options.overrides)
+    execute("eval", "--ckpt", CHECKPOINT, *device, "--report", REPORT)
     assert config.data.test is not None
     files = longest_of_each_speaker(read_manifest(config.data.test))[:FILES]
-    transcribe(files)
+    transcribe(files, device)
     first = files[0]
-    execute("plot", str(cli.short(first.path)), "--ckpt", CHECKPOINT, "--out", PICTURE)
+    execute("plot", str(cli.short(first.path)), "--ckpt", CHECKPOINT, *device, "--out", PICTURE)
     print(closing(cli.short(first.path), time.monotonic() - started))
 
 
@@ -59,10 +62,10 @@ def longest_of_each_speaker(utterances: list[Utterance]) -> list[Utterance]:
     return list(best.values())
 
 
-def transcribe(utterances: list[Utterance]) -> None:
+def transcribe(utterances: list[Utterance], device: list[str]) -> None:
     """Transcribes the files and prints each with what was said in it."""
     files = [str(cli.short(utterance.path)) for utterance in utterances]
-    output = execute("transcribe", "--ckpt", CHECKPOINT, *files, capture=True)
+    output = execute("transcribe", "--ckpt", CHECKPOINT, *device, *files, capture=True)
     for utterance, line in zip(utterances, output.splitlines(), strict=True):
         file, heard = line.split("\t")
         print(f"{file}\n  said   {' '.join(utterance.pinyin)}\n  heard  {heard}")

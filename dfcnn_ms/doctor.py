@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 
 from dfcnn_ms import cli
-from dfcnn_ms.diagnosis.checks import CheckResult, examine
+from dfcnn_ms.diagnosis.checks import examine
+from dfcnn_ms.diagnosis.result import CheckResult
 from dfcnn_ms.errors import DeviceError
 
 EXAMPLE = "python -m dfcnn_ms.doctor"
 
 DESCRIPTION = """\
 Look at this machine: Python, packages, MindSpore, device, speed, threads, memory, disk, audio.
+Where there is anything of a GPU or an Ascend NPU, all that it needs, piece by piece.
 Each check is one line: ok, warn (training can start), fail (it cannot), and the cure.
 
 Exit code 0: training can start. 1: something marked fail must be cured first.

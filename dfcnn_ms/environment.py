@@ -1,4 +1,4 @@
-"""What has to be set before MindSpore is imported: a quiet log and the oneDNN guard.
+"""What has to be done before MindSpore is imported: a quiet log, the oneDNN guard, and the libraries of a GPU.
 
 MindSpore 2.9 and 2.10 have slow convolutions on AVX-512 processors: the oneDNN inside those wheels picks its reference
 code for 3x3 convolutions there, tens of times slower than its AVX2 code. Telling oneDNN to stay at AVX2 cures it; 2.7
@@ -10,6 +10,9 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
+
+from dfcnn_ms import cuda
 
 VARIABLE = "ONEDNN_MAX_CPU_ISA"
 FIRST_SLOW_VERSION = (2, 9)
@@ -30,7 +33,9 @@ def needs_guard(version: tuple[int, int] | None, machine: str, environment: dict
 
 
 def prepare_for_mindspore() -> None:
-    """Silences MindSpore's log below errors and holds oneDNN at AVX2 where, and only where, it is needed."""
+    """Silences MindSpore's log below errors; holds oneDNN at AVX2 and loads what a GPU needs where it is needed."""
     os.environ.setdefault("GLOG_v", "3")
     if needs_guard(_mindspore_version(), platform.machine(), dict(os.environ)):
         os.environ[VARIABLE] = "AVX2"
+    if cuda.is_wanted(sys.argv):
+        cuda.load()

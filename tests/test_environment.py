@@ -1,13 +1,15 @@
-"""The oneDNN guard: set only where it is needed, and never against the user."""
+"""Before MindSpore: the oneDNN guard only where it is needed and never against the user; what a GPU needs."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
+import sys
 
 import pytest
 
+from dfcnn_ms import cuda
 from dfcnn_ms.environment import VARIABLE, needs_guard, prepare_for_mindspore
 
 LOG_LEVEL = "GLOG_v"
@@ -82,3 +84,13 @@ def test_doing_it_twice_is_doing_it_once(monkeypatch: pytest.MonkeyPatch) -> Non
     before = dict(os.environ)
     prepare_for_mindspore()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(("target", "loads"), [("auto", 1), ("GPU", 1), ("CPU", 0), ("Ascend", 0)])
+def test_what_a_gpu_needs_is_loaded_for_gpu_and_auto(monkeypatch: pytest.MonkeyPatch, target: str, loads: int) -> None:
+    installed(monkeypatch, "2.8.0")
+    loaded: list[bool] = []
+    monkeypatch.setattr(cuda, "load", lambda: loaded.append(True))
+    monkeypatch.setattr(sys, "argv", ["train", "--device_target", target])
+    prepare_for_mindspore()
+    assert len(loaded) == (loads if sys.platform == "linux" else 0)

@@ -6,13 +6,11 @@ second can be asked about machines that are not at hand. Nothing but the standar
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib
 import importlib.util
 import json
 import math
 import os
-import platform
 import re
 import shutil
 import signal
@@ -22,13 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from dfcnn_ms.diagnosis import ascend, gpu
+from dfcnn_ms.diagnosis.result import PACKAGE, CheckResult
 from dfcnn_ms.environment import VARIABLE
 
-Mark = Literal["ok", "warn", "fail"]
-
-PACKAGE = "dfcnn-ms"
 INSTALL_MINDSPORE = "pip install mindspore==2.8.0"
 OLDEST_PYTHON, PYTHON_LIMIT = (3, 10), (3, 13)
 OLDEST_MINDSPORE, MINDSPORE_LIMIT = (2, 7), (2, 10)
@@ -40,27 +37,6 @@ PROBE_TIMEOUT_SECONDS = 180
 WANTED_MEMORY, LEAST_MEMORY = 2.0e9, 0.9e9
 WANTED_DISK, LEAST_DISK = 2.0e9, 0.3e9
 GIGA = 1e9
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """What one check says.
-
-    Attributes:
-        mark: ``ok``; ``warn``: training can start all the same; ``fail``: it cannot.
-        check: what was looked at, in a word.
-        says: what was found.
-        cure: what to do about it; empty when all is well.
-    """
-
-    mark: Mark
-    check: str
-    says: str
-    cure: str = ""
-
-    def __str__(self) -> str:
-        cure = f"; cure: {self.cure}" if self.cure else ""
-        return f"{self.mark:<4}  {self.check:<12} {self.says}{cure}"
 
 
 def examine() -> Iterator[CheckResult]:
@@ -175,11 +151,14 @@ def mindspore() -> Iterator[CheckResult]:
         yield judge_failed_import(code, complaint)
         return
     yield CheckResult("ok", "import", f"MindSpore {found['version']} in {found['import_seconds']} s")
-    yield judge_device(found.get("devices", []), cards(), code, complaint)
+    there = cards()
+    yield judge_device(found.get("devices", []), there, code, complaint)
     if "product_ms" in found:
         yield judge_convolution(found["convolution_ms"], found["product_ms"], os.environ.get(VARIABLE))
     else:
         yield CheckResult("fail", "convolution", f"a first convolution ended the process: {reason(code, complaint)}")
+    yield from guarded("gpu", lambda: gpu.examine(found.get("plugin", ""), there.nvidia))
+    yield from guarded("ascend", lambda: ascend.examine(found["version"], os.environ))
 
 
 def judge_mindspore(version: str | None) -> CheckResult:
@@ -214,7 +193,8 @@ def reason(code: int, complaint: str) -> str:
     return complaint or f"exit code {code}"
 
 
-GPU_CURE = "install CUDA 11.6 with cuDNN 8 and set CUDA_HOME, or go on with the CPU"
+SOURCE_CANN = "source /usr/local/Ascend/ascend-toolkit/set_env.sh (from CANN 8.5 on /usr/local/Ascend/cann/set_env.sh)"
+GPU_CURE = "what the lines on the GPU say, or go on with the CPU"
 
 #: a word in the complaint of a failed import -> the cure
 IMPORT_CURES = {
@@ -244,40 +224,23 @@ class Cards:
 
     Attributes:
         nvidia: a driver or device of NVIDIA's.
-        cuda: the release of the CUDA compiler, such as ``11.6``.
-        cudnn: whether cuDNN 8 is found.
         ascend: an Ascend device.
         cann: Ascend's software.
     """
 
     nvidia: bool = False
-    cuda: str | None = None
-    cudnn: bool = False
     ascend: bool = False
     cann: bool = False
 
 
-def cards() -> Cards:
+def cards(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> Cards:
     """Looks for cards and their software in the usual places."""
-    dev, home = Path("/dev"), Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"))
-    libraries = [*home.glob("lib64/libcudnn.so.8*"), *home.glob("lib/libcudnn.so.8*")]
+    dev = root / "dev"
     return Cards(
-        nvidia=any(dev.glob("nvidia[0-9]*")) or Path("/proc/driver/nvidia/version").exists(),
-        cuda=_cuda_release(home),
-        cudnn=bool(libraries) or (ctypes.util.find_library("cudnn") or "").endswith(".8"),
+        nvidia=any(dev.glob("nvidia[0-9]*")) or (root / "proc/driver/nvidia/version").exists(),
         ascend=any(dev.glob("davinci[0-9]*")),
-        cann="ASCEND_HOME_PATH" in os.environ or Path("/usr/local/Ascend").is_dir(),
+        cann=ascend.cann_version(environment, root) is not None,
     )
-
-
-def _cuda_release(home: Path) -> str | None:
-    compiler = home / "bin" / "nvcc"
-    program = str(compiler) if compiler.is_file() else shutil.which("nvcc")
-    if program is None:
-        return None
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20).stdout
-    release = re.search(r"release (\d+\.\d+)", told)
-    return release[1] if release else None
 
 
 def judge_device(devices: list[str], found: Cards, code: int = 0, complaint: str = "") -> CheckResult:
@@ -287,23 +250,12 @@ def judge_device(devices: list[str], found: Cards, code: int = 0, complaint: str
     if devices[0] != "CPU":
         return CheckResult("ok", "device", f"{devices[0]}, which --device_target auto takes")
     if found.nvidia:
-        missing = _missing_for_gpu(found)
-        return CheckResult("warn", "device", f"CPU, though there is an NVIDIA card: {missing}", GPU_CURE)
+        return CheckResult("warn", "device", "CPU, though there is an NVIDIA card", GPU_CURE)
     if found.ascend:
         missing = "MindSpore does not start it" if found.cann else "CANN is missing"
-        cure = "source /usr/local/Ascend/ascend-toolkit/set_env.sh" if found.cann else "install CANN for this MindSpore"
+        cure = SOURCE_CANN if found.cann else "install CANN for this MindSpore"
         return CheckResult("warn", "device", f"CPU, though there is an Ascend card: {missing}", cure)
     return CheckResult("ok", "device", "CPU; there is no NVIDIA and no Ascend card")
-
-
-def _missing_for_gpu(found: Cards) -> str:
-    if platform.system() != "Linux":
-        return "MindSpore's GPU plugin is for Linux"
-    if found.cuda is None:
-        return "no CUDA compiler (CUDA_HOME/bin/nvcc); wanted 11.1 or 11.6"
-    if found.cuda not in ("11.1", "11.6"):
-        return f"CUDA {found.cuda}; wanted 11.1 or 11.6"
-    return "MindSpore does not start it" if found.cudnn else "no cuDNN 8"
 
 
 def judge_convolution(convolution_ms: float, product_ms: float, limit: str | None) -> CheckResult:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dfcnn_ms.diagnosis.elf import Section, read_sections
 from dfcnn_ms.errors import DeviceError
 
 #: a function that this many different names are handed to registers kernels
@@ -32,19 +33,6 @@ _STRING_CONSTRUCTOR = re.compile(rb"_ZNSsC[12]EPKcRKSaIcE|_ZNSt7__cxx1112basic_s
 _RELOCATION = np.dtype([("place", "<u8"), ("type", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
 _SYMBOL_BYTES = 24
 _PLT_ENTRY_BYTES = 16
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a library: where it lies in memory and in the file, and its bytes."""
-
-    address: int
-    offset: int
-    size: int
-
-    def holds(self, addresses: np.ndarray) -> np.ndarray:
-        """Which addresses lie inside."""
-        return (addresses >= self.address) & (addresses < self.address + self.size)
 
 
 @functools.cache
@@ -66,20 +54,6 @@ def registered_names(library: Path) -> frozenset[str]:
     to_this_library = text.holds(called[first + 1])
     chosen = near & to_string & to_this_library
     return _handed_over_in_bulk(content, sections[".rodata"], literals[chosen], called[first + 1][chosen])
-
-
-def read_sections(content: bytes) -> dict[str, Section]:
-    """The sections of a 64-bit little-endian ELF file; none of anything else."""
-    if content[:6] != b"\x7fELF\x02\x01":
-        return {}
-    (start,) = struct.unpack_from("<Q", content, 40)
-    size, count, names = struct.unpack_from("<HHH", content, 58)
-    headers = [struct.unpack_from("<IIQQQQ", content, start + index * size) for index in range(count)]
-    table = headers[names][4]
-    return {
-        content[table + name : content.index(b"\0", table + name)].decode(): Section(address, offset, length)
-        for name, _, _, address, offset, length in headers
-    }
 
 
 def _literals_loaded(code: np.ndarray, address: int, rodata: Section) -> tuple[np.ndarray, np.ndarray]:

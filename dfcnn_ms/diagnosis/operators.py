@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +48,16 @@ class Graph:
         front: those in the last graph that knows nothing of a device.
         built: those in the graphs that the back end has made of it for the CPU. What the CPU has no kernel for has
             been decomposed there, by rules that GPU shares.
+        launches: operators with a kernel in each of those graphs, in the order in which they were built: what comes
+            before a choice, then its branches, that for good gradients first.
+        choices: how often the host has to read a value in order to know which graph comes next.
     """
 
     title: str
     front: frozenset[str]
     built: frozenset[str]
+    launches: tuple[int, ...] = ()
+    choices: int = 0
 
 
 #: what is added when several processes train together; a process alone compiles none of it
@@ -158,7 +164,14 @@ def compiled(title: str, config: Config) -> Graph:
             step.compile(*_batch(config.features.num_bins))
         finally:
             ms.set_context(mode=mode, save_graphs=0)
-        graph = Graph(title, _written(folder, "*_validate_*.ir"), _written(folder, "graph_build_*.ir"))
+        front, built = _written(folder, "*_validate_*.ir"), _written(folder, "graph_build_*.ir")
+        graph = Graph(
+            title,
+            front=frozenset().union(*front),
+            built=frozenset().union(*built),
+            launches=tuple(filter(None, map(launches, built))),
+            choices=sum(nodes["Switch"] for nodes in front),
+        )
     if not (graph.front and graph.built):
         raise DfcnnError(f"{title}: MindSpore {ms.__version__} wrote no graphs that could be read; nothing was audited")
     return graph
@@ -174,12 +187,17 @@ def _batch(num_bins: int) -> tuple[Any, ...]:
     return features, *(ms.Tensor(array, ms.int32) for array in (labels, frames, lengths))
 
 
-def _written(folder: str, pattern: str) -> frozenset[str]:
-    """The primitives of the graphs that MindSpore has written into files of this name."""
-    texts = (path.read_text(encoding="utf-8") for path in Path(folder).rglob(pattern))
-    return frozenset(primitive for text in texts for primitive in primitives(text))
+def _written(folder: str, pattern: str) -> list[Counter[str]]:
+    """The primitives of each graph that MindSpore has written into a file of such a name, in the order of writing."""
+    paths = sorted(Path(folder).rglob(pattern), key=lambda path: path.stem.rpartition("_")[2])
+    return [primitives(path.read_text(encoding="utf-8")) for path in paths]
 
 
-def primitives(text: str) -> set[str]:
-    """The primitives of a graph as MindSpore writes it: ``  %3(loss) = PrimFunc_Mul(%1, %2) ...``."""
-    return {found[1] for line in text.splitlines() if (found := _NODE.match(line))}
+def primitives(text: str) -> Counter[str]:
+    """The primitives of a graph as MindSpore writes it, and how often: ``  %3(loss) = PrimFunc_Mul(%1, %2) ...``."""
+    return Counter(found[1] for line in text.splitlines() if (found := _NODE.match(line)))
+
+
+def launches(nodes: Counter[str]) -> int:
+    """How many of the nodes of a graph are computed by a kernel."""
+    return sum(count for primitive, count in nodes.items() if primitive not in NEEDS_NO_KERNEL)

@@ -5,11 +5,13 @@ Each thing found out is written at once as one line of JSON, so that what was fo
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 import time
 from typing import Any
 
+from dfcnn_ms import cuda
 from dfcnn_ms.environment import prepare_for_mindspore
 
 SHAPE = (2, 32, 192, 80)  # (B, C, T, F): two sentences of two seconds
@@ -27,6 +29,7 @@ def main() -> None:
     tell(devices=devices())
     ms.set_device("CPU")
     tell(convolution_ms=milliseconds(*convolution(ms)), product_ms=milliseconds(*product(ms)))
+    tell(plugin=complaint_of_plugin())
 
 
 def tell(**found: Any) -> None:
@@ -40,7 +43,25 @@ def devices() -> list[str]:
     from mindspore import device_context
 
     cards = {"Ascend": device_context.ascend, "GPU": device_context.gpu}
-    return [*(name for name, card in cards.items() if card.is_available()), "CPU"]
+    return [*(name for name, card in cards.items() if is_usable(card)), "CPU"]
+
+
+def is_usable(card: Any) -> bool:
+    """Whether MindSpore has the plugin, and its driver has a card."""
+    try:
+        return bool(card.is_available() and card.device_count() > 0)
+    except RuntimeError:  # the driver's complaint
+        return False
+
+
+def complaint_of_plugin(open_library: cuda.Opener = ctypes.CDLL) -> str:
+    """What the linker has against MindSpore's GPU plugin; empty when it loads. Comes last: it may load only now."""
+    plugin = cuda.in_package("mindspore", cuda.PLUGIN)
+    try:
+        open_library(str(plugin)) if plugin else None
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def convolution(ms: Any) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 from mindspore import device_context
@@ -15,7 +16,7 @@ from dfcnn_ms.errors import DeviceError
 MODES = {"graph": ms.GRAPH_MODE, "pynative": ms.PYNATIVE_MODE}
 
 _WANTED = {
-    "GPU": "its GPU plugin wants Linux, an NVIDIA driver, CUDA 11.1 or 11.6 and cuDNN 8",
+    "GPU": "its GPU plugin wants x86-64 Linux, an NVIDIA driver with a card, and pip install 'dfcnn-ms[cuda11]'",
     "Ascend": "its Ascend plugin wants Linux, an Ascend NPU and CANN",
 }
 _PACKAGES = ("dfcnn-ms", "mindspore", "mindinsight", "numpy", "librosa", "scipy", "soundfile", "pypinyin")
@@ -23,12 +24,16 @@ _PACKAGES = ("dfcnn-ms", "mindspore", "mindinsight", "numpy", "librosa", "scipy"
 
 def available_devices() -> tuple[str, ...]:
     """The devices that the installed MindSpore can use here, best first."""
-    found = []
-    if device_context.ascend.is_available():
-        found.append("Ascend")
-    if device_context.gpu.is_available():
-        found.append("GPU")
-    return (*found, "CPU")
+    cards = {"Ascend": device_context.ascend, "GPU": device_context.gpu}
+    return (*(name for name, card in cards.items() if is_usable(card)), "CPU")
+
+
+def is_usable(card: Any) -> bool:
+    """Whether MindSpore has the plugin for a kind of card, and the driver is new enough and has one."""
+    try:
+        return bool(card.is_available() and card.device_count() > 0)
+    except RuntimeError:  # the driver's complaint
+        return False
 
 
 def use_device(target: str) -> str:
@@ -48,7 +53,8 @@ def use_device(target: str) -> str:
     if device not in devices:
         raise DeviceError(
             f"--device_target {target}: MindSpore {ms.__version__} finds no {target} on this machine "
-            f"({_WANTED.get(target, 'unknown device')}); go on with --device_target CPU"
+            f"({_WANTED.get(target, 'unknown device')}); python -m dfcnn_ms.doctor says what is missing, "
+            "or go on with --device_target CPU"
         )
     ms.set_device(device)
     return device

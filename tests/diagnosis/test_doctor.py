@@ -12,10 +12,11 @@ import pytest
 
 from dfcnn_ms import cli, doctor, doctor_data
 from dfcnn_ms.config import load_config
-from dfcnn_ms.diagnosis import checks, kernels, operators
-from dfcnn_ms.diagnosis.checks import Cards, CheckResult, Limits
+from dfcnn_ms.diagnosis import checks, kernels, operators, probe
+from dfcnn_ms.diagnosis.checks import Cards, Limits
 from dfcnn_ms.diagnosis.kernels import Kernels
 from dfcnn_ms.diagnosis.operators import Graph
+from dfcnn_ms.diagnosis.result import CheckResult
 from dfcnn_ms.errors import DeviceError
 
 ROOT = Path(doctor.__file__).parent.parent
@@ -55,7 +56,7 @@ JUDGED = {
     "a gpu in use": (checks.judge_device(["GPU", "CPU"], Cards(nvidia=True)), "ok", ""),
     "an ascend in use": (checks.judge_device(["Ascend", "CPU"], Cards()), "ok", ""),
     "no card": (checks.judge_device(["CPU"], Cards()), "ok", ""),
-    "a card without cuda": (checks.judge_device(["CPU"], Cards(nvidia=True)), "warn", "CUDA 11.6"),
+    "a card that is not used": (checks.judge_device(["CPU"], Cards(nvidia=True)), "warn", "lines on the GPU"),
     "an ascend without cann": (checks.judge_device(["CPU"], Cards(ascend=True)), "warn", "CANN"),
     "an ascend not set up": (checks.judge_device(["CPU"], Cards(ascend=True, cann=True)), "warn", "set_env.sh"),
     "no answer about devices": (checks.judge_device([], Cards(), -11, ""), "fail", ""),
@@ -98,18 +99,49 @@ def test_what_is_made_of_a_machine(name: str) -> None:
     assert found.cure or mark == "ok" or name == "no answer about devices"
 
 
-@pytest.mark.parametrize(
-    ("found", "missing"),
-    [
-        (Cards(nvidia=True), "no CUDA compiler"),
-        (Cards(nvidia=True, cuda="12.4"), "CUDA 12.4; wanted 11.1 or 11.6"),
-        (Cards(nvidia=True, cuda="11.6"), "no cuDNN 8"),
-        (Cards(nvidia=True, cuda="11.6", cudnn=True), "does not start it"),
-    ],
-)
-def test_what_a_gpu_lacks(found: Cards, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks.platform, "system", lambda: "Linux")
-    assert missing in checks.judge_device(["CPU"], found).says
+def test_cards_and_their_software(tmp_path: Path) -> None:
+    assert checks.cards({}, tmp_path) == Cards()
+    for name in ("dev/nvidia0", "dev/davinci0", "usr/local/Ascend/cann/version.cfg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert checks.cards({}, tmp_path) == Cards(nvidia=True, ascend=True, cann=True)
+    driver = tmp_path / "other" / "proc" / "driver" / "nvidia" / "version"
+    driver.parent.mkdir(parents=True)
+    driver.touch()
+    assert checks.cards({}, tmp_path / "other") == Cards(nvidia=True)
+
+
+class Device:
+    """A device of MindSpore's, with so many cards; an error instead of a number is raised."""
+
+    def __init__(self, cards: int | Exception, available: bool = True) -> None:
+        self.cards, self.available = cards, available
+
+    def is_available(self) -> bool:
+        return self.available
+
+    def device_count(self) -> int:
+        if isinstance(self.cards, Exception):
+            raise self.cards
+        return self.cards
+
+
+def test_a_device_without_a_card_is_none() -> None:
+    assert probe.is_usable(Device(1))
+    assert not probe.is_usable(Device(0))
+    assert not probe.is_usable(Device(1, available=False))
+    assert not probe.is_usable(Device(RuntimeError("CUDA driver version is insufficient")))
+
+
+def test_what_the_linker_has_against_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise OSError("libcuda.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(probe.cuda, "in_package", lambda *_: Path("plugin.so"))
+    assert probe.complaint_of_plugin(refuse) == "libcuda.so.1: cannot open shared object file"
+    assert probe.complaint_of_plugin(lambda path: None) == ""
+    monkeypatch.setattr(probe.cuda, "in_package", lambda *_: None)
+    assert probe.complaint_of_plugin(refuse) == ""
 
 
 def test_versions_that_clash() -> None:
@@ -328,7 +360,14 @@ subgraph @construct(%para1_x, %para2_w) {
 
 
 def test_the_primitives_of_a_written_graph() -> None:
-    assert operators.primitives(WRITTEN) == {"Mul", "Conv2D"}
+    assert operators.primitives(WRITTEN) == {"Mul": 1, "Conv2D": 1}
+    assert operators.primitives(WRITTEN + WRITTEN) == {"Mul": 2, "Conv2D": 2}
+
+
+def test_what_is_launched_is_what_has_a_kernel() -> None:
+    nodes = operators.primitives(WRITTEN + "  %3(x) = Depend(%1, %2)\n  %4(x) = Switch(%1)\n" + WRITTEN)
+    assert nodes["Depend"] == nodes["Switch"] == 1
+    assert operators.launches(nodes) == 4
 
 
 GPU = Kernels("GPU", {"kernel": frozenset({"Conv2D", "Mul"})})
@@ -388,6 +427,8 @@ def test_a_compiled_step_has_kernels_everywhere(installed: tuple[Kernels, Kernel
     (library,) = kernels.mindspore_folder().glob("lib/plugin/libmindspore_ops_cpu.so")
     on_cpu = Kernels("CPU", {"kernel": kernels.registered_names(library)})
     needed = graph.built - operators.NEEDS_NO_KERNEL.keys()
+    assert graph.choices >= 1  # are the gradients finite?
+    assert len(graph.launches) > graph.choices and sum(graph.launches) >= len(needed)
     assert [primitive for primitive in needed if not on_cpu.evidence(primitive)] == []
     assert [row.primitive for row in operators.table([graph], *installed) if row.lacks] == []
     assert "decomposed" in {row.gpu for row in operators.table([graph], *installed)}
