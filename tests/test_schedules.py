@@ -66,6 +66,11 @@ def test_closed_forms(schedule: Schedule, values: dict[int, float]) -> None:
     assert {step: float(factors[step]) for step in values} == pytest.approx(values, rel=1e-6)
 
 
+def test_without_options_a_step_is_a_tenth_after_ten_epochs() -> None:
+    expected = [1.0] * 10 + [0.1] * 10 + [0.01] * 10
+    np.testing.assert_allclose(Step().factors(30, 1), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("warmup_epochs", "rise"),
     [

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfcnn_ms.errors import DataError
+from dfcnn_ms.errors import CheckpointError, DataError
 from dfcnn_ms.text.vocabulary import BLANK_ID
 
 Array = NDArray[Any]
@@ -85,6 +85,7 @@ def checked(log_probs: Array, ids: Sequence[int]) -> tuple[Array, list[int]]:
     """Log-probabilities (U, V) in float64 and the ids of a text that they can spell.
 
     Raises:
+        CheckpointError: they hold NaN, which no sound network says.
         DataError: the text needs more steps than there are.
         ValueError: what is no such thing at all.
     """
@@ -92,7 +93,7 @@ def checked(log_probs: Array, ids: Sequence[int]) -> tuple[Array, list[int]]:
     if log_probs.ndim != 2:
         raise ValueError(f"log_probs must be (U, V); got shape {log_probs.shape}")
     if np.isnan(log_probs).any():
-        raise ValueError("log_probs hold NaN; the network has diverged or was fed NaN")
+        raise CheckpointError("scores hold NaN: the network has diverged or was fed NaN; use an earlier checkpoint")
     if not all(0 <= id < log_probs.shape[1] and id != BLANK_ID for id in ids):
         raise ValueError(f"ids must lie between 1 and {log_probs.shape[1] - 1}; got {ids}")
     if steps_needed(ids) > len(log_probs):

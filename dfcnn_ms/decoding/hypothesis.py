@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dfcnn_ms.errors import CheckpointError
+
 if TYPE_CHECKING:
     from dfcnn_ms.decoding.choice import Choice
     from dfcnn_ms.text.vocabulary import Vocabulary
@@ -90,8 +92,7 @@ def check_batch(scores: Array, lengths: Sequence[int] | Array) -> tuple[Array, A
     """What every decoder is given: scores (B, U, V) and lengths (B,), as arrays.
 
     Raises:
-        ValueError: shapes that do not fit, lengths outside 0..U, or scores that say nothing: NaN, plus infinity, or a
-            step of which no unit is possible. Minus infinity elsewhere is a probability of zero like any other.
+        ValueError: shapes that do not fit, or lengths outside 0..U.
     """
     scores, lengths = np.asarray(scores), np.asarray(lengths)
     if scores.ndim != 3 or not scores.shape[2]:
@@ -107,11 +108,14 @@ def check_peaks(peaks: Array) -> None:
     """Refuses scores by the highest of each step (U,), which is NaN if any of the step is.
 
     Raises:
-        ValueError: see :func:`check_batch`.
+        CheckpointError: NaN or infinity, which no sound network says.
+        ValueError: a step of which no unit is possible; minus infinity elsewhere is a probability like any other.
     """
     if np.isfinite(peaks).all():
         return
     step = int(np.flatnonzero(~np.isfinite(peaks))[0])
     if np.isneginf(peaks[step]):
         raise ValueError(f"step {step} of an utterance gives every unit a probability of zero; no path goes through it")
-    raise ValueError(f"scores hold NaN or infinity at step {step}; the network has diverged or was fed NaN")
+    raise CheckpointError(
+        f"scores are NaN or infinity at step {step}: the network has diverged or was fed NaN; use an earlier checkpoint"
+    )

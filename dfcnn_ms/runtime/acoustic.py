@@ -6,15 +6,23 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from dfcnn_ms.errors import CheckpointError, DataError
+
 
 class Acoustic:
     """Wraps a network for inference.
+
+    A layer of it may turn NaN into a zero, so that the outputs look sound: weights and features are looked at before.
+
+    Raises:
+        CheckpointError: a weight is NaN or infinite.
 
     Example:
         >>> log_probs, steps = Acoustic(network)(features, lengths)  # (B, U, V), (B,)
     """
 
     def __init__(self, network: nn.Cell) -> None:
+        _check_weights(network)
         self.network = network
 
     def steps(self, lengths: np.ndarray) -> np.ndarray:
@@ -22,10 +30,24 @@ class Acoustic:
         return np.maximum(self.network.output_lengths(np.asarray(lengths)), 0)
 
     def __call__(self, features: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log-probabilities (B, U, V) of features (B, 1, T, F), and the steps (B,) that belong to each utterance."""
+        """Log-probabilities (B, U, V) of features (B, 1, T, F), and the steps (B,) that belong to each utterance.
+
+        Raises:
+            DataError: a feature is NaN or infinite.
+        """
+        if not np.isfinite(features).all():
+            raise DataError("the features of an utterance are NaN or infinite; is its sound far too loud, or damaged?")
         training = self.network.training
         self.network.set_train(False)
         logits = self.network(Tensor(features, ms.float32), Tensor(lengths, ms.int32))
         self.network.set_train(training)
         log_probs = ops.log_softmax(logits.astype(ms.float32), -1).asnumpy()  # (B, U, V)
         return log_probs, np.minimum(self.steps(lengths), log_probs.shape[1])
+
+
+def _check_weights(network: nn.Cell) -> None:
+    for name, parameter in network.parameters_dict().items():
+        if not np.isfinite(parameter.asnumpy()).all():
+            raise CheckpointError(
+                f"the network is damaged or has diverged: {name} holds NaN or infinity; use an earlier checkpoint"
+            )

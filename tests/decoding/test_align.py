@@ -27,7 +27,7 @@ from dfcnn_ms.decoding import BeamSearch, decode_greedy
 from dfcnn_ms.decoding.align import Alignment, align_ctc, steps_needed
 from dfcnn_ms.decoding.boundaries import SHARE, USUAL_SECONDS, Sound, boundaries
 from dfcnn_ms.decoding.pronunciation import pronunciation, pronunciation_of
-from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.errors import CheckpointError, ConfigError, DataError
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.tasks import Classify
 from dfcnn_ms.text.pinyin import DIGITS
@@ -258,7 +258,6 @@ def test_a_probability_of_zero_is_no_obstacle_elsewhere() -> None:
     ("log_probs", "ids", "message"),
     [
         (np.zeros((2, 3, 4)), [1], r"\(U, V\)"),
-        (np.full((3, 4), np.nan), [1], "NaN"),
         (np.zeros((3, 4)), [4], "between 1 and 3"),
         (np.zeros((3, 4)), [0], "between 1 and 3"),
         (np.zeros((3, 4)), [-1], "between 1 and 3"),
@@ -267,6 +266,12 @@ def test_a_probability_of_zero_is_no_obstacle_elsewhere() -> None:
 def test_what_is_no_alignment_at_all_is_refused(log_probs: Array, ids: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         align_ctc(log_probs, ids)
+
+
+def test_a_network_that_says_no_number_is_refused() -> None:
+    for ask in (align_ctc, pronunciation):
+        with pytest.raises(CheckpointError, match="scores hold NaN: the network has diverged"):
+            ask(np.full((3, 4), np.nan), [1])
 
 
 # --- boundaries -------------------------------------------------------------------------------------------------------
@@ -336,6 +341,31 @@ def test_a_pause_belongs_to_nobody() -> None:
     starts, ends = boundaries(at(4, 10, 39, 45), sound(features))
     assert starts == pytest.approx(np.array([10, 35, 150, 175]) * HOP + OFFSET)
     assert ends == pytest.approx(np.array([35, 60, 175, 200]) * HOP + OFFSET)
+
+
+def test_without_a_change_a_pause_is_as_long_as_usual_syllables_leave_it() -> None:
+    starts, ends = boundaries(at(4, 10, 39, 45), sound(np.full((220, 8), 0.1)))
+    middles = np.array([4.5, 10.5, 39.5, 45.5]) * STEP + OFFSET
+    usual = middles[1] - middles[0]
+    assert ends[1] == pytest.approx(middles[1] + SHARE * usual, abs=HOP / 2 + 1e-9)
+    assert starts[2] == pytest.approx(middles[2] - (1 - SHARE) * usual, abs=HOP / 2 + 1e-9)
+
+
+def test_a_change_nearby_begins_a_syllable_and_not_a_greater_one_far_away() -> None:
+    """One syllable is expected to begin at frame 36, and a step is 4 frames."""
+    features = np.zeros((100, 8))
+    features[6:] += 3.0
+    features[36:] += 1.0
+    starts, _ = boundaries(at(11), sound(features))
+    assert starts == pytest.approx([36 * HOP + OFFSET])
+
+
+def test_a_louder_recording_has_the_same_boundaries() -> None:
+    """Features are logarithms: to be louder is to be more in all of them."""
+    features = patches(10, 35, 60, frames=220)
+    features[150:200] = patches(0, 25, 50, frames=50)
+    alignment = at(4, 10, 39, 45)
+    np.testing.assert_allclose(boundaries(alignment, sound(features + 100)), boundaries(alignment, sound(features)))
 
 
 def test_boundaries_of_speech_are_found_within_half_a_step() -> None:

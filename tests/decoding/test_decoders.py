@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dfcnn_ms.decoding import DECODERS, BaseDecoder, Decoder, Hotwords, Hypothesis, Ranking
 from dfcnn_ms.decoding.choice import SEARCH
 from dfcnn_ms.decoding.ngram import train
-from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.errors import CheckpointError, ConfigError
 from dfcnn_ms.tasks import TASKS
 
 Array = NDArray[Any]
@@ -119,7 +119,7 @@ def test_an_impossible_unit_is_a_probability_of_zero(decoder: Decoder) -> None:
 def test_what_is_no_number_is_refused(decoder: Decoder, value: float, message: str) -> None:
     log_probs = peaked([2, 0, 3])
     log_probs[0, 1, 4] = value
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(CheckpointError, match=message):
         decoder(log_probs, [3])
     assert decoder(log_probs, [1])[0][0].ids == (2,)
 
@@ -232,7 +232,7 @@ def test_a_clip_without_a_step_has_no_class() -> None:
 def test_what_is_no_number_is_no_class_either(value: float) -> None:
     log_probs = peaked([2, 3])
     log_probs[0, 1, 4] = value
-    with pytest.raises(ValueError, match="NaN or infinity at step 1"):
+    with pytest.raises(CheckpointError, match="NaN or infinity at step 1"):
         Ranking()(log_probs, [2])
     assert Ranking()(log_probs, [1])[0][0].ids == (2,)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dfcnn_ms.decoding import Hypothesis, decode_greedy, decode_greedy_batch
+from dfcnn_ms.errors import CheckpointError
 
 Array = NDArray[np.float64]
 steady = settings(deadline=None)  # a busy machine is not a fault
@@ -134,5 +135,5 @@ def test_one_utterance_is_a_matrix() -> None:
 def test_nan_is_refused() -> None:
     scores = peaked([2, 0, 3])
     scores[1, 2] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(CheckpointError, match="NaN or infinity at step 1: the network has diverged"):
         decode_greedy(scores)

@@ -20,8 +20,9 @@ from dfcnn_ms.decoding.hanzi import HanziModel
 from dfcnn_ms.decoding.hanzi.lattice import Lattice, slots_of
 from dfcnn_ms.decoding.hanzi.lexicon import BASE_IDS, UserWord, build_lexicon
 from dfcnn_ms.decoding.hanzi.model import CHANGED_TONE, WRONG_TONE
-from dfcnn_ms.decoding.hanzi.word_model import WORD_WEIGHT, learn
-from dfcnn_ms.errors import DataError, DfcnnError
+from dfcnn_ms.decoding.hanzi.nbest import Writing
+from dfcnn_ms.decoding.hanzi.word_model import WORD_WEIGHT, Statistics, learn
+from dfcnn_ms.errors import ConfigError, DataError, DfcnnError
 
 #: word, count, tag, readings
 DICTIONARY = (
@@ -183,6 +184,48 @@ def test_the_n_best_equal_enumeration(model: HanziModel, lattice: Lattice, n: in
     assert found[0].text == model.convert(lattice)[0].text or found[0].score == pytest.approx(found[1].score)
 
 
+def test_in_a_long_sentence_no_more_is_looked_at_than_the_best_texts_have_endings(
+    model: HanziModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = []
+    longer = Writing.longer
+    monkeypatch.setattr(Writing, "longer", lambda *arguments: looked_at.append(1) or longer(*arguments))
+    syllables = ["shang4", "hai3", "zhi2", "wu4", "yuan2", "zhang1", "wei3", "da4", "xyz"] * 10
+    lattice, n = Lattice.of_nbest([(syllables, 0.0)]), 20
+    found = model.convert(lattice, n)
+    assert len({sentence.text for sentence in found}) == n
+    assert len(looked_at) <= n * (max(len(sentence.text) for sentence in found) + 1)
+    scores = [sentence.score for sentence in found]
+    assert scores == pytest.approx(sorted(scores, reverse=True)) and scores[0] == pytest.approx(
+        model.convert(lattice)[0].score
+    )
+    assert all("".join(sentence.words) == sentence.text for sentence in found)
+
+
+def test_other_syllables_may_write_the_same_text(model: HanziModel) -> None:
+    """Where blanks lie between syllables of no word is no part of the text."""
+    lattice = Lattice.of_slots([{"xy": -1.0, "x": -2.0}, {"z": -1.0, "yz": -2.0}, {"上": -1.0, "shang4": -3.0}])
+    found = model.convert(lattice, 8)
+    assert len({sentence.text for sentence in found}) == len(found)
+    assert [sentence.score for sentence in found] == pytest.approx(
+        sorted(enumerated(model, lattice).values(), reverse=True)[:8], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "syllables", "most"), [(0, 1, 20_000), (-1, 1, 20_000), (10**6, 1, 20_000), (201, 100, 200)]
+)
+def test_more_sentences_than_anybody_waits_for_are_refused(
+    model: HanziModel, n: int, syllables: int, most: int
+) -> None:
+    with pytest.raises(ConfigError, match=f"the {n:,} best sentences for {syllables} syllables?: wanted 1 to {most:,}"):
+        model.decode([(["shang4"] * syllables, 0.0)], n)
+
+
+def test_however_long_there_is_a_best_sentence(model: HanziModel) -> None:
+    assert len(model.decode([(["shang4"] * 30_000, 0.0)])[0].units) == 30_000
+
+
 def test_enumeration_has_something_to_compare(model: HanziModel) -> None:
     lattice = Lattice.of_nbest([(["shang4", "hai3", "zhi2", "wu4", "yuan2"], 0.0)])
     assert {"上海植物园", "上海职务元", "上海植物元"} < set(enumerated(model, lattice))
@@ -287,6 +330,70 @@ def test_saved_and_loaded(model: HanziModel, tmp_path: Path) -> None:
     loaded = HanziModel.load(tmp_path / "hanzi.bin")
     said = [(["shang4", "hai3", "zhi2", "wu4", "yuan2", "xyz"], 0.0)]
     assert loaded.decode(said, 5) == model.decode(said, 5)
+
+
+def arrays_of(model: HanziModel) -> dict[str, np.ndarray]:
+    statistics = {name: getattr(model.statistics, name) for name in Statistics.__dataclass_fields__}
+    return {**model.lexicon.arrays(), **statistics}
+
+
+WHOLE = ("classes", "entry_words", "entry_bases", "entry_tones", "firsts", "seconds")
+NUMBERS = ("counts", "entry_log_shares", "class_counts", "seen", "given")
+
+
+def stored(array: np.ndarray, value: float) -> np.ndarray:
+    """The array with another last number."""
+    changed = array.copy()
+    changed.flat[-1] = value
+    return changed
+
+
+def crafted(model: HanziModel) -> Iterator[tuple[str, np.ndarray]]:
+    """Arrays that compiled code could not follow, one at a time."""
+    arrays = arrays_of(model)
+    for name in WHOLE:
+        yield name, stored(arrays[name], np.iinfo(arrays[name].dtype).max)
+        yield name, arrays[name].astype(np.float64)
+    for name in ("classes", "entry_words", "firsts", "seconds", "entry_tones"):
+        yield name, stored(arrays[name], -1)
+    for name in NUMBERS:
+        for value in (np.nan, np.inf, -1e300, 1e300 if name != "entry_log_shares" else 1e30):
+            with np.errstate(over="ignore"):
+                yield name, stored(arrays[name], value)
+        yield name, arrays[name].astype(complex)
+        yield name, arrays[name].astype(int)
+    for name in (*WHOLE, *NUMBERS):
+        yield name, arrays[name][:-1]
+        yield name, arrays[name][None]
+        yield name, arrays[name].ravel()[0]
+    yield "entry_bases", np.zeros_like(arrays["entry_bases"])
+    yield "entry_bases", arrays["entry_bases"][:, ::-1].copy()
+    yield "entry_bases", np.concatenate([arrays["entry_bases"]] * 5, axis=1)
+    yield "seconds", arrays["seconds"][::-1].copy()
+    yield "class_names", np.arange(len(arrays["class_names"]))
+    yield "class_names", arrays["class_names"].astype("U1")
+    yield "words", arrays["words"][len("上\n".encode()) :]
+    yield "words", np.frombuffer(b"\xff\xfe\n" * len(model.lexicon.words), np.uint8)
+    yield "words", np.frombuffer(b"\n" * (len(model.lexicon.words) - 1), np.uint8)
+    yield "words", np.frombuffer(b"\n" * 20_000 + b"x" * 20_000, np.uint8)
+
+
+def test_a_model_that_compiled_code_could_not_follow_is_refused(model: HanziModel, tmp_path: Path) -> None:
+    path = tmp_path / "hanzi.bin"
+    for name, array in crafted(model):
+        np.savez(path.open("wb"), **{**arrays_of(model), name: array})
+        with pytest.raises(DataError, match=r"hanzi\.bin: (damaged: its \w+ cannot be so|not a model of)") as error:
+            HanziModel.load(path)
+            pytest.fail(f"{name} {array!r}")
+        assert "\n" not in str(error.value)
+
+
+def test_a_model_that_is_compressed_is_refused(model: HanziModel, tmp_path: Path) -> None:
+    """A few bytes could otherwise ask for all memory."""
+    path = tmp_path / "hanzi.bin"
+    np.savez_compressed(path.open("wb"), **arrays_of(model))
+    with pytest.raises(DataError, match="not a file of python -m dfcnn_ms"):
+        HanziModel.load(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half of it", b"no model at all"])

@@ -193,8 +193,9 @@ def test_user_words(tmp_path: Path, small: Lexicon) -> None:
         ("张继科\t", "wanted word, pinyin and perhaps a count"),
         ("张继科\tzhang1 ji4", "'张继科' has 3 characters, 'zhang1 ji4' 2 syllables"),
         ("张\tzhhang1", "'zhhang1' is not a pinyin syllable"),
-        ("张\tzhang1\tmany", "a count is a number above 0; got 'many'"),
-        ("张\tzhang1\t-3", "a count is a number above 0; got '-3'"),
+        ("张\tzhang1\tmany", "a count is a number from 1e-09 to 1e+15; got 'many'"),
+        ("张\tzhang1\t-3", "a count is a number from 1e-09 to 1e+15; got '-3'"),
+        ("张\tzhang1\t1e-300", "a count is a number from 1e-09 to 1e+15; got '1e-300'"),
         ("张\tzhang1\t3\tx", "wanted word, pinyin and perhaps a count"),
     ],
 )

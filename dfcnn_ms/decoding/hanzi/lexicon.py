@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import struct
 import sys
+import tokenize
 import zipfile
 import zlib
 from collections import Counter, defaultdict
@@ -62,8 +64,17 @@ LEAST_COUNT = 1.0
 UNKNOWN_LOG_SHARE = -30.0
 #: what a word gains for each compound it is part of, times the logarithm of the compound's count
 PRODUCTIVITY = 3.0
+#: what no word is rarer or more common than, on the scale of jieba's counts
+RAREST, MOST_COUNT = 1e-9, 1e15
+#: characters that the words of a file may take together, each as long as the longest
+MOST_CHARACTERS = 2**28
 #: where a word of one's own has no count, it is as probable as the commonest verbs
 USER_COUNT = 120_000.0
+#: what NumPy raises when it opens what is no archive of arrays, or a damaged one
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, LookupError, AttributeError, TypeError, ArithmeticError, MemoryError),
+    *(RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +131,15 @@ class Lexicon:
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> Lexicon:
-        """What :meth:`arrays` was taken from."""
-        words = np.array(bytes(arrays["words"]).decode("utf-8").split("\n"))
-        return cls(**{**arrays, "words": words})
+        """What :meth:`arrays` was taken from.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are something else.
+        """
+        words = bytes(arrays["words"]).decode("utf-8").split("\n")
+        if len(words) * max(map(len, words)) > MOST_CHARACTERS:
+            raise ValueError("words that are too long")
+        return cls(**{**arrays, "words": np.array(words)})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is kept of it in a file."""
@@ -271,10 +288,15 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+            if any(part.compress_type != zipfile.ZIP_STORED for part in stored.zip.infolist()):
+                raise ValueError("save_arrays compresses nothing; a small file could hold more than the memory")
+            arrays = {name: stored[name] for name in stored.files}
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("parts that are no arrays are handed on as they are")
+            return arrays
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error):
+    except _UNREADABLE:
         raise DataError(f"{path}: not a file of python -m dfcnn_ms.hanzi train, or damaged; make it again") from None
 
 
@@ -399,6 +421,6 @@ def _count(text: str, where: str) -> float:
         count = float(text)
     except ValueError:
         count = math.nan
-    if not 0 < count < math.inf:
-        raise DataError(f"{where}: a count is a number above 0; got {text!r}")
+    if not RAREST <= count <= MOST_COUNT:
+        raise DataError(f"{where}: a count is a number from {RAREST:g} to {MOST_COUNT:g}; got {text[:40]!r}")
     return count

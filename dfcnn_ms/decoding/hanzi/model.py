@@ -6,7 +6,6 @@ sentence as it is written, so that nothing that was heard is lost.
 
 from __future__ import annotations
 
-import heapq
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from dfcnn_ms.decoding.hanzi.arrays import Arcs, Edges, Language, Trie, Ways
+from dfcnn_ms.decoding.hanzi.checks import fault
 from dfcnn_ms.decoding.hanzi.lattice import Lattice
 from dfcnn_ms.decoding.hanzi.lexicon import (
     BASE_IDS,
@@ -31,9 +31,11 @@ from dfcnn_ms.decoding.hanzi.lexicon import (
     save_arrays,
     segment,
 )
+from dfcnn_ms.decoding.hanzi.nbest import Writing, best_texts
 from dfcnn_ms.decoding.hanzi.word_model import Statistics, language, learn
-from dfcnn_ms.errors import DataError
+from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.text.characters import hanzi_runs
+from dfcnn_ms.wording import many
 
 #: natural log-probabilities of a syllable whose tone is wrong, and of one whose tone is often written otherwise:
 #: neutral tones, and 一 and 不, which change theirs before other tones
@@ -41,6 +43,8 @@ WRONG_TONE, CHANGED_TONE = -8.0, -4.0
 #: how much the probabilities of the decoder count beside those of the language
 SYLLABLES_WEIGHT = 1.0
 EDGES = 4096
+#: sentences that may be asked for, times the syllables of each; more would take some ten seconds
+MOST_STEPS = 20_000
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,15 @@ class HanziModel:
         arrays = load_arrays(Path(path))
         try:
             kept = {name: arrays.pop(name) for name in Statistics.__dataclass_fields__}
-            return cls(Lexicon.of(arrays), Statistics(**kept))
-        except (KeyError, TypeError):
+            model = cls(Lexicon.of(arrays), Statistics(**kept))
+            wrong = fault(model.lexicon, model.statistics)
+        except (KeyError, TypeError, ValueError):
             raise DataError(f"{path}: not a model of python -m dfcnn_ms.hanzi train; make one with it") from None
+        if wrong:
+            raise DataError(
+                f"{path}: damaged: its {wrong} cannot be so; make it again with python -m dfcnn_ms.hanzi train"
+            )
+        return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes everything that :meth:`load` needs, whole or not at all."""
@@ -137,15 +147,18 @@ class HanziModel:
         return self.convert(Lattice.of_nbest(nbest, self.toneless), n)
 
     def convert(self, lattice: Lattice, n: int = 1) -> list[Sentence]:
-        """The n best sentences over a lattice, the best first."""
+        """The n best sentences over a lattice, the best first.
+
+        Raises:
+            ConfigError: so many sentences would take too long.
+        """
+        places = max(1, len(lattice.final) - 1)
+        most = max(1, MOST_STEPS // places)
+        if not 1 <= n <= most:
+            raise ConfigError(f"the {n:,} best sentences for {many(places, 'syllable')}: wanted 1 to {most:,} of them")
         ways = _Search(self, lattice)
-        found: dict[str, Sentence] = {}
-        for score, edges in ways.best() if n == 1 else ways.all():
-            sentence = self._sentence(score, edges, ways, lattice)
-            found.setdefault(sentence.text, sentence)
-            if len(found) == n:
-                break
-        return list(found.values())
+        best = ways.best() if n == 1 else best_texts(ways.writing(), ways.ends(), n)
+        return [_sentence(score, [ways.written(edge) for edge in edges]) for score, edges in best]
 
     @cached_property
     def language(self) -> Language:
@@ -158,7 +171,8 @@ class HanziModel:
         return _trie(self.lexicon)
 
     @cached_property
-    def _words(self) -> list[str]:
+    def words(self) -> list[str]:
+        """The words by number."""
         words: list[str] = self.lexicon.words.tolist()
         return words
 
@@ -166,15 +180,6 @@ class HanziModel:
     def _build(cls) -> HanziModel:
         lexicon = build_default()
         return cls(lexicon, learn(lexicon))
-
-    def _sentence(self, score: float, chosen: Sequence[int], ways: _Search, lattice: Lattice) -> Sentence:
-        said: list[tuple[str, tuple[str, ...]]] = []
-        for edge in chosen:
-            word, syllable = int(ways.edges.word[edge]), lattice.syllables[ways.edges.arc[edge]]
-            known = word < len(self._words)
-            said.append((self._words[word], tuple(self._words[word])) if known else (syllable, (syllable,)))
-        units = tuple(unit for _, spelt in said for unit in spelt)
-        return Sentence("".join(units), units, tuple(word for word, _ in said), score)
 
 
 class _Search:
@@ -185,6 +190,7 @@ class _Search:
         from dfcnn_ms.decoding.hanzi.search import search
 
         self.language = model.language
+        self._texts = model.words, lattice.syllables
         self.final = SYLLABLES_WEIGHT * lattice.final
         with announced("the conversion into characters"):
             self.edges = _match(model, lattice)
@@ -195,33 +201,25 @@ class _Search:
 
     def best(self) -> Iterator[tuple[float, list[int]]]:
         """The best way alone."""
-        score, edge = max(self._ends())
+        score, edge = max(self.ends())
         chosen = []
         while edge >= 0:
             chosen.append(edge)
             edge = int(self.ways.back[edge])
         yield score, chosen[::-1]
 
-    def all(self) -> Iterator[tuple[float, list[int]]]:
-        """Every way, the best first: from the end backwards, always the most promising one further."""
-        from dfcnn_ms.decoding.hanzi.search import steps
+    def written(self, edge: int) -> tuple[str, bool]:
+        """What an edge writes, and whether it is a word: a syllable that no word is read as stands as it is."""
+        words, syllables = self._texts
+        word = int(self.edges.word[edge])
+        return (words[word], True) if word < len(words) else (syllables[self.edges.arc[edge]], False)
 
-        # Score of the whole, then of what follows the edge; the edge; what follows it.
-        heap: list[tuple[float, int, float, tuple[int, ...]]] = []
-        for count, (score, edge) in enumerate(self._ends()):
-            heapq.heappush(heap, (-score, count, score - self._score(edge), (edge,)))
-        count = len(heap)
-        while heap:
-            negative, _, after, chosen = heapq.heappop(heap)
-            if chosen[0] < 0:
-                yield -negative, list(chosen[1:])
-                continue
-            found, scores = steps(self.edges, self.language, self.ways, chosen[0])
-            for edge, step in zip(found.tolist(), scores.tolist(), strict=True):
-                count += 1
-                heapq.heappush(heap, (-(self._score(edge) + step + after), count, step + after, (edge, *chosen)))
+    def writing(self) -> Writing:
+        """What the search for the n best texts asks for."""
+        texts = [self.written(edge)[0] or "\0" for edge in range(len(self.edges.begin))]
+        return Writing.of(self.edges, self.language, self.ways, texts)
 
-    def _ends(self) -> list[tuple[float, int]]:
+    def ends(self) -> list[tuple[float, int]]:
         """Complete ways: score, and last edge, which is -1 where nothing was said."""
         found = [(self._end(-1) + float(self.final[0]), -1)] if np.isfinite(self.final[0]) else []
         for node in np.flatnonzero(np.isfinite(self.final)):
@@ -232,14 +230,15 @@ class _Search:
                 edge = int(self.ways.link[edge])
         return found
 
-    def _score(self, edge: int) -> float:
-        """Of the best way to an edge; -1 is the beginning."""
-        return float(self.ways.score[edge]) if edge >= 0 else 0.0
-
     def _end(self, word: int) -> float:
         """Natural log-probability that the sentence ends after a word; -1 is its beginning."""
         table = self.language
         return float(table.kept[word] + table.transition[table.word_class[word], -1])
+
+
+def _sentence(score: float, said: Sequence[tuple[str, bool]]) -> Sentence:
+    units = tuple(unit for text, is_word in said for unit in (text if is_word else [text]))
+    return Sentence("".join(units), units, tuple(text for text, _ in said), score)
 
 
 def _match(model: HanziModel, lattice: Lattice) -> Edges:
@@ -284,7 +283,7 @@ def _trie(lexicon: Lexicon) -> Trie:
         first_entry=np.concatenate([[0], np.cumsum(np.bincount(node, minlength=count))]),
         word=lexicon.entry_words[order][at_node].astype(np.int64),
         log_share=lexicon.entry_log_shares[order][at_node].astype(np.float64),
-        tones=lexicon.entry_tones[order][at_node],
+        tones=lexicon.entry_tones[order][at_node].astype(np.int64),
     )
 
 

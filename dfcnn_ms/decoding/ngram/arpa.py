@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,8 @@ from typing import IO, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from dfcnn_ms.decoding.ngram.assembly import MAX_NODES
+from dfcnn_ms.decoding.ngram.checks import numbers_fault
 from dfcnn_ms.decoding.ngram.text import BOS, EOS, SPECIALS, UNK
 from dfcnn_ms.decoding.ngram.trie import Level
 from dfcnn_ms.errors import DataError
@@ -101,7 +104,7 @@ def read(path: Path) -> tuple[tuple[str, ...], list[Level]]:
         with _open(path) as file:
             counts = _header(file, path)
             words, sections = _sections(file, counts, path)
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:  # a damaged gzip raises any of them
         raise DataError(f"{path}: cannot be read as a language model: {error}; copy or make it again") from None
     return words, _levels(sections, len(words), path)
 
@@ -125,9 +128,14 @@ def _header(file: IO[bytes], path: Path) -> list[int]:
             _expect(line, b"\\1-grams:", path)
             break
         if found := _COUNT.match(line.strip()):
-            counts.append(int(found[2]))
-            if int(found[1]) != len(counts):
-                raise DataError(f"{path}: 'ngram {int(found[1])}=' stands where 'ngram {len(counts)}=' belongs")
+            order, count = found[1].decode(), found[2].decode()
+            if order != str(len(counts) + 1):
+                raise DataError(f"{path}: 'ngram {order[:10]}=' stands where 'ngram {len(counts) + 1}=' belongs")
+            if len(count) > len(str(MAX_NODES)):
+                raise DataError(
+                    f"{path}: 'ngram {order}={count[:10]}...' is more than a model can hold; is it damaged?"
+                )
+            counts.append(int(count))
     if not counts:
         raise DataError(f"{path}: its \\data\\ says no number of n-grams; is the file truncated?")
     return counts
@@ -210,13 +218,13 @@ def _section(blocks: Iterable[_Block], order: int, ids: dict[bytes, int], where:
             probs.append(np.array(prob, float))
             backoffs.append(np.array(backoff, float))
         except KeyError as error:
-            raise DataError(f"{where}: the word {error.args[0].decode(errors='replace')!r} is no 1-gram") from None
+            raise DataError(f"{where}: the word {error.args[0].decode(errors='replace')[:40]!r} is no 1-gram") from None
         except ValueError as error:
-            raise DataError(f"{where}: {error}") from None
+            raise DataError(f"{where}: {str(error)[:80]}") from None
         grams.append(np.array(columns, np.int32).T)
     section = _Section(np.concatenate(grams), np.concatenate(probs), np.concatenate(backoffs))
-    if not (section.log10_prob <= 0).all() or not np.isfinite(section.log10_prob + section.log10_backoff).all():
-        raise DataError(f"{where}: a log10-probability above 0, or a number that is none")
+    if wrong := numbers_fault(section.log10_prob, section.log10_backoff):
+        raise DataError(f"{where}: {wrong}; make the file again")
     return section
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from dfcnn_ms.decoding.ngram import arpa
 from dfcnn_ms.decoding.ngram.assembly import assemble
+from dfcnn_ms.decoding.ngram.checks import fault
 from dfcnn_ms.decoding.ngram.trie import Level, Trie
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import replacing
@@ -98,15 +99,43 @@ def _map(path: Path) -> tuple[tuple[str, ...], Trie]:
         raise DataError(f"{path}: version {version} of the format, wanted {VERSION}; make it again from its text")
     if zlib.crc32(data[_CHECKED:].data) != checksum:
         raise DataError(f"{path}: truncated or corrupt: its checksum is wrong; copy or make it again")
-    table = json.loads(data[_HEAD.size :][:table_bytes].tobytes())
+    words, trie = _parts(data, table_bytes, path)
+    if wrong := fault(words, trie):
+        raise _damaged(path, wrong)
+    return words, trie
+
+
+def _parts(data: np.ndarray, table_bytes: int, path: Path) -> tuple[tuple[str, ...], Trie]:
+    """Words and arrays of a binary, where its table says they lie."""
+    sizes = _sizes(data[_HEAD.size :][:table_bytes].tobytes())
     position = _aligned(_HEAD.size + table_bytes)
-    words = data[position:][: table["words"]].tobytes().decode().split("\n")
-    position = _aligned(position + table["words"])
-    columns = {}
-    for name, dtype in _TYPES.items():
-        columns[name] = data[position:][: 4 * table[name]].view(dtype)
-        position = _aligned(position + 4 * table[name])
-    return tuple(words), Trie(**columns)
+    if sizes is None or position + sum(map(_aligned, sizes.values())) != len(data):
+        raise _damaged(path, "its table does not say what is in it")
+    parts = {}
+    for name, size in sizes.items():
+        parts[name] = data[position : position + size]
+        position += _aligned(size)
+    try:
+        words = parts.pop("words").tobytes().decode().split("\n")
+    except UnicodeDecodeError:
+        raise _damaged(path, "its words are no UTF-8") from None
+    return tuple(words), Trie(**{name: part.view(_TYPES[name]) for name, part in parts.items()})
+
+
+def _sizes(coded: bytes) -> dict[str, int] | None:
+    """How many bytes each part takes by the table of a binary; None for what is no table."""
+    try:
+        table = json.loads(coded)
+    except (ValueError, RecursionError):
+        return None
+    counts = [table.get(name) for name in ("words", *_TYPES)] if isinstance(table, dict) else [None]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        return None
+    return {"words": table["words"], **{name: 4 * table[name] for name in _TYPES}}
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    return DataError(f"{path}: damaged: {what}; copy or make it again")
 
 
 def _aligned(position: int) -> int:

@@ -99,8 +99,7 @@ def _without_bos(grams: Counts, counts: np.ndarray) -> np.ndarray:
 def _share(grams: Counts, adjusted: np.ndarray, kept: np.ndarray, contexts: int) -> _Share:
     """An n-gram that is not kept gives away all that it has; a context that nothing follows gives everything."""
     taken = discounts(adjusted)[np.minimum(adjusted, 3)]
-    total = np.bincount(grams.parent, adjusted, contexts)
-    total[total == 0] = 1.0
+    total = np.maximum(np.bincount(grams.parent, adjusted, contexts), 1.0)  # of nothing, no share is taken
     given = np.bincount(grams.parent, np.where(kept, taken, adjusted), contexts)
     used = np.bincount(grams.parent, minlength=contexts) > 0
     return _Share((adjusted - taken) / total[grams.parent], np.where(used, given / total, 1.0))

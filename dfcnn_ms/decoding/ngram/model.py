@@ -195,4 +195,7 @@ def _check_min_counts(min_counts: Sequence[int], order: int) -> None:
 
 
 def _perplexity(log_prob: float, tokens: int) -> float:
-    return math.exp(-log_prob / tokens) if tokens else math.nan
+    try:
+        return math.exp(-log_prob / tokens) if tokens else math.nan
+    except OverflowError:  # of a text that the model holds for impossible
+        return math.inf

@@ -64,7 +64,8 @@ def losses(trie: Trie) -> np.ndarray:
     left, left_shorter = left[parent], left_shorter[parent]
     after = np.log(left + np.exp(log_prob)) - np.log(left_shorter + np.exp(shorter))
     change = np.exp(log_prob) * (shorter + after - log_prob) + left * (after - before)
-    return np.expm1(-np.exp(_log_marginals(trie, log_prob)[parent]) * change)
+    with np.errstate(over="ignore"):  # without an n-gram, a model may hold its own texts for impossible
+        return np.expm1(-np.exp(_log_marginals(trie, log_prob)[parent]) * change)
 
 
 def with_backoffs(trie: Trie) -> Trie:
