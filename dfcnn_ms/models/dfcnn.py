@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models.network import Network
-from dfcnn_ms.models.table import OVER_TIME, REFERENCE, Block, after_blocks, check_padding, convolved, steps_of
+from dfcnn_ms.models.table import (
+    OVER_TIME,
+    REFERENCE,
+    Block,
+    bins_before,
+    check_folds,
+    check_padding,
+    convolved,
+    steps_of,
+)
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -57,6 +67,7 @@ class Dfcnn(Network):
         if self.over_time not in OVER_TIME:
             raise ConfigError(f"over_time: got {self.over_time!r}, wanted one of {', '.join(OVER_TIME)}")
         check_padding(self.pad_mode, self.padding, self.blocks)
+        check_folds(self.blocks)
 
     @property
     def frames_per_step(self) -> int | None:
@@ -82,29 +93,33 @@ class Dfcnn(Network):
     def output_lengths(self, frames: Any) -> Any:
         return steps_of(frames, self.blocks, self.pad_mode, self.padding, self.over_time)
 
-    def output_bins(self, num_bins: int) -> int:
-        """Frequency bins left for the dense layers.
+    def bins(self, num_bins: int) -> tuple[int, ...]:
+        """Frequency bins that each block reads, and those left for the dense layers.
 
         Raises:
             ConfigError: there are none left.
         """
-        bins = int(after_blocks(num_bins, self.blocks, 1, self.pad_mode, self.padding))
-        if bins < 1:
+        bins = tuple(bins_before(num_bins, self.blocks, self.pad_mode, self.padding))
+        if bins[-1] < 1:
             raise ConfigError(
-                f"model.blocks: {num_bins} feature bins shrink to {bins}; pool less over frequency or use more bins"
+                f"model.blocks: {num_bins} feature bins shrink to {bins[-1]}; pool less over frequency or use more bins"
             )
         return bins
+
+    def output_bins(self, num_bins: int) -> int:
+        """Frequency bins left for the dense layers."""
+        return self.bins(num_bins)[-1]
 
     def build(self, *, num_bins: int, num_units: int) -> nn.Cell:
         from dfcnn_ms.models.cells.dfcnn import DfcnnCell
 
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return DfcnnCell(num_units, self.output_bins(num_bins), **fields)
+        return DfcnnCell(num_units, self.bins(num_bins), **fields)
 
     def layers(self) -> Iterator[str]:
         """Each block of the table in a few words, then the dense layers."""
         for block in self.blocks:
-            size = f"{block.kernel}{TIMES}{block.kernel}"
+            size = TIMES.join(map(str, block.window)) + (" over time" if block.fold else "")
             shrinks = {"stride": block.stride, "pool": block.pool}
             extras = [f"{how} {by[0]}{TIMES}{by[1]}" for how, by in shrinks.items() if tuple(by) != (1, 1)]
             convs = f"{block.convs}{SPACE}{TIMES}{SPACE}" if block.convs > 1 else ""
@@ -126,21 +141,23 @@ class Dfcnn(Network):
         """Trainable numbers of the network."""
         widths = [1, *(block.channels for block in self.blocks)]
         count = 2 * widths[-1]  # the batch norm before the dense layers
-        for inputs, block in zip(widths, self.blocks, strict=False):
-            before = [inputs, *[block.channels] * (block.convs - 1)]
-            count += sum(block.kernel**2 * one * block.channels + 2 * block.channels for one in before)
-        dense = [widths[-1] * self.output_bins(num_bins), *self.hidden, num_units]
+        *before, left = self.bins(num_bins)
+        for channels, bins, block in zip(widths, before, self.blocks, strict=False):
+            inputs = [block.channels_in(channels, bins), *[block.channels] * (block.convs - 1)]
+            count += sum(math.prod(block.window) * one * block.channels + 2 * block.channels for one in inputs)
+        dense = [widths[-1] * left, *self.hidden, num_units]
         return count + sum((one + 1) * other for one, other in itertools.pairwise(dense))
 
     def multiply_adds(self, frames: int, *, num_bins: int, num_units: int) -> int:
         """Multiplications of one forward pass of T frames; normalising, pooling and activations are not counted."""
         count, inputs, sides = 0, 1, [frames, num_bins]
         for block in self.blocks:
+            inputs, sides[1] = block.channels_in(inputs, sides[1]), 1 if block.fold else sides[1]
             for index in range(block.convs):
-                for axis in (0, 1):
+                for axis in (0,) if block.fold else (0, 1):
                     stride = block.stride[axis] if index == 0 else 1
                     sides[axis] = convolved(sides[axis], block.kernel, stride, self.pad_mode, self.padding)
-                count += sides[0] * sides[1] * block.kernel**2 * inputs * block.channels
+                count += math.prod(sides) * math.prod(block.window) * inputs * block.channels
                 inputs = block.channels
             sides = [side // pool for side, pool in zip(sides, block.pool, strict=True)]
         dense = [inputs * sides[1], *self.hidden, num_units]

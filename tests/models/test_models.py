@@ -36,6 +36,16 @@ TABLES: dict[str, tuple[tuple[Block, ...], str, int]] = {
         1,
     ),
     "same": ((Block(2, pool=(2, 2)), Block(3, convs=1, pool=(3, 3))), "same", 0),
+    "frequency in channels": (
+        (
+            Block(2, convs=1, stride=(2, 2), pool=(1, 2)),
+            Block(6, fold=True, pool=(1, 1)),
+            Block(4, fold=True, pool=(2, 1)),
+        ),
+        "pad",
+        1,
+    ),
+    "frequency in channels, valid": ((Block(2, convs=1), Block(5, kernel=5, fold=True, pool=(1, 1))), "valid", 0),
     "same, mixed kernels": ((Block(2, convs=1, kernel=1), Block(3, convs=1, kernel=7)), "same", 0),
     "valid": ((Block(2, pool=(2, 1)), Block(3, convs=1, pool=(2, 2))), "valid", 0),
     "pad, stride": ((Block(2, stride=(2, 2), pool=(1, 1)), Block(3, stride=(2, 1), pool=(1, 2))), "pad", 1),
@@ -307,11 +317,18 @@ def test_wrong_padding_is_refused(pad_mode: str, padding: int, blocks: tuple[Blo
         ({"stride": (1, 0)}, "must be at least 1"),
         ({"kernel": 4}, "kernel must be odd"),
         ({"kernel": -1}, "kernel must be odd"),
+        ({"fold": True, "pool": (1, 2)}, r"folds has no frequency to stride or pool over; use stride \[n, 1\]"),
+        ({"fold": True, "stride": (1, 2), "pool": (1, 1)}, "folds has no frequency"),
     ],
 )
 def test_wrong_blocks_are_refused(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         Block(**({"channels": 2} | options))
+
+
+def test_frequency_does_not_come_back() -> None:
+    with pytest.raises(ConfigError, match=r"follows a block that folds.*add fold: true"):
+        Dfcnn(blocks=(Block(2), Block(2, fold=True, pool=(1, 1)), Block(2)), hidden=())
 
 
 @pytest.mark.parametrize("bins", [0, 3, 7])

@@ -17,6 +17,13 @@ def silence_after(x: Tensor, lengths: Tensor) -> Tensor:
     return x * inside.astype(x.dtype)
 
 
+def fold(x: Tensor) -> Tensor:
+    """Every bin of every channel as a channel of its own: (B, C, T, F) -> (B, C x F, T, 1)."""
+    if x.shape[3] == 1:
+        return x
+    return x.transpose(0, 1, 3, 2).reshape(x.shape[0], x.shape[1] * x.shape[3], x.shape[2], 1)
+
+
 class ConvNormRelu(nn.Cell):
     """Convolution, batch norm, ReLU, of an input that is silent where the sentence has ended.
 
@@ -28,13 +35,12 @@ class ConvNormRelu(nn.Cell):
         Tensor (B, C', T', F'), and the lengths after this layer. What lies after an utterance's end is undefined.
     """
 
-    def __init__(
-        self, inputs: int, channels: int, kernel: int, stride: tuple[int, int], pad_mode: str, padding: int
-    ) -> None:
+    def __init__(self, inputs: int, block: Block, stride: tuple[int, int], pad_mode: str, padding: int) -> None:
         super().__init__()
-        self.arithmetic = (kernel, stride[0], pad_mode, padding)
-        self.conv = nn.Conv2d(inputs, channels, kernel, stride=stride, pad_mode=pad_mode, padding=padding)
-        self.norm = nn.BatchNorm2d(channels)
+        self.arithmetic = (block.kernel, stride[0], pad_mode, padding)
+        sides = (padding, padding, 0, 0) if block.fold else padding
+        self.conv = nn.Conv2d(inputs, block.channels, block.window, stride=stride, pad_mode=pad_mode, padding=sides)
+        self.norm = nn.BatchNorm2d(block.channels)
 
     def construct(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         if lengths is not None:
@@ -52,8 +58,7 @@ class ConvBlock(nn.Cell):
             [
                 ConvNormRelu(
                     inputs if index == 0 else block.channels,
-                    block.channels,
-                    block.kernel,
+                    block,
                     block.stride if index == 0 else (1, 1),
                     pad_mode,
                     padding,
@@ -61,11 +66,14 @@ class ConvBlock(nn.Cell):
                 for index in range(block.convs)
             ]
         )
+        self.folds = block.fold
         self.time_pool = block.pool[0]
         self.pool = nn.MaxPool2d(block.pool, stride=block.pool) if block.pool != (1, 1) else nn.Identity()
         self.dropout = Dropout(dropout) if dropout else nn.Identity()
 
     def construct(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        if self.folds:
+            x = fold(x)
         for conv in self.convs:
             x, lengths = conv(x, lengths)
         x = self.dropout(self.pool(x))  # (B, C, T, F) -> (B, C, T // pool, F // pool)
@@ -88,7 +96,7 @@ class DfcnnCell(nn.Cell):
 
     Args:
         num_units: V, the output units with the blank.
-        output_bins: F', frequency bins that the blocks leave for the dense layers.
+        bins: the frequency bins that each block reads, and F', those that are left for the dense layers.
         blocks, hidden, dropout, block_dropout, pad_mode, padding, over_time: see
             :class:`~dfcnn_ms.models.dfcnn.Dfcnn`.
 
@@ -109,7 +117,7 @@ class DfcnnCell(nn.Cell):
     def __init__(
         self,
         num_units: int,
-        output_bins: int,
+        bins: Sequence[int],
         *,
         blocks: Sequence[Block],
         hidden: Sequence[int],
@@ -124,12 +132,12 @@ class DfcnnCell(nn.Cell):
         widths = [1, *(block.channels for block in blocks)]
         self.blocks = nn.CellList(
             [
-                ConvBlock(width, block, pad_mode, padding, block_dropout)
-                for width, block in zip(widths[:-1], blocks, strict=True)
+                ConvBlock(block.channels_in(width, one), block, pad_mode, padding, block_dropout)
+                for width, one, block in zip(widths[:-1], bins[:-1], blocks, strict=True)
             ]
         )
         self.norm = nn.BatchNorm2d(widths[-1])
-        self.head = _dense_layers(widths[-1], output_bins, hidden, num_units, dropout)
+        self.head = _dense_layers(widths[-1], bins[-1], hidden, num_units, dropout)
         self.is_pooled = over_time == "mean"
 
     @property
