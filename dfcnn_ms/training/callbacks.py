@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from mindspore import nn
+from mindspore import Tensor, nn
 from mindspore.train import Callback, RunContext
 from tqdm import tqdm
 
@@ -30,21 +30,31 @@ def current_rate(optimizer: nn.Optimizer) -> float:
 
 
 class Bookkeeper(Callback):
-    """Reads what each step gave, once, and closes each epoch with mean loss, rate and speed. Comes first.
+    """Reads what each step gave, and closes each epoch with mean loss, rate and speed. Comes first.
 
     Args:
         history: where it is written.
         optimizer: whose rate is noted.
         source: the batches of training.
         infeasible: utterances of an epoch that contribute nothing.
+        read_at: steps are read when their number is divisible by one of these, and at the end of an epoch.
     """
 
-    def __init__(self, history: History, optimizer: nn.Optimizer, source: BatchSource, infeasible: int) -> None:
+    def __init__(
+        self,
+        history: History,
+        optimizer: nn.Optimizer,
+        source: BatchSource,
+        infeasible: int,
+        read_at: Sequence[int] = (1,),
+    ) -> None:
         super().__init__()
         self.history = history
         self.optimizer = optimizer
         self.source = source
         self.infeasible = infeasible
+        self.read_at = [every for every in read_at if every]
+        self.unread: list[Sequence[Tensor]] = []
         labels, weights = source.corpus.labels, source.plan.weights
         self.units = float(np.average([len(label) for label in labels], weights=weights))
         self.label_entropy = entropy(labels, weights)
@@ -61,17 +71,31 @@ class Bookkeeper(Callback):
         self.waited += time.monotonic() - self.idle_since
 
     def on_train_step_end(self, run_context: RunContext) -> None:
-        """Keeps the figures of the step."""
-        loss, norm, applied, _ = run_context.original_args().net_outputs
-        outputs = StepOutputs(float(loss.asnumpy()), float(norm.asnumpy()), bool(applied.asnumpy()))
+        """Keeps the figures of the step, or leaves them on the device for a while."""
+        self.unread.append(run_context.original_args().net_outputs[:3])
         # On devices that have it, sink mode does a whole epoch between two calls.
-        sunk = bool(run_context.original_args().dataset_sink_mode)
-        self.history.advance(len(self.source) if sunk else 1, outputs)
-        if outputs.applied and np.isfinite(outputs.loss):
-            self.history.add(steps=1, loss=outputs.loss, norm=outputs.norm)
-        else:
-            self.history.add(skipped=1)
+        steps = len(self.source) if run_context.original_args().dataset_sink_mode else 1
+        self.history.advance(steps, self.read() if self.is_due(steps) else ())
+        for outputs in self.history.read:
+            if outputs.applied and np.isfinite(outputs.loss):
+                self.history.add(steps=1, loss=outputs.loss, norm=outputs.norm)
+            else:
+                self.history.add(skipped=1)
         self.idle_since = time.monotonic()
+
+    def is_due(self, steps: int) -> bool:
+        """Whether somebody needs figures after so many steps more."""
+        step, step_in_epoch = self.history.step + steps, self.history.step_in_epoch + steps
+        first_or_last = step == 1 or step_in_epoch >= len(self.source.plan)
+        return first_or_last or any(step % every == 0 for every in self.read_at)
+
+    def read(self) -> list[StepOutputs]:
+        """Brings what no one has looked at from the device; waits for the last of them."""
+        unread, self.unread = self.unread, []
+        return [
+            StepOutputs(float(loss.asnumpy()), float(norm.asnumpy()), bool(applied.asnumpy()))
+            for loss, norm, applied in unread
+        ]
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Notes the figures of the epoch."""
@@ -118,17 +142,20 @@ class StopOnNan(Callback):
         self.tolerate = tolerate
 
     def on_train_step_end(self, run_context: RunContext) -> None:
-        """Looks at the loss, and at steps that were skipped because of their gradients."""
-        latest, counters = self.history.latest, self.history.counters
-        counters["skipped_in_a_row"] = 0 if latest.applied else counters.get("skipped_in_a_row", 0) + 1
-        if np.isfinite(latest.loss) and counters["skipped_in_a_row"] <= self.tolerate:
-            return
-        epoch = run_context.original_args().cur_epoch_num
-        batch = self.source.plan(epoch - 1)[self.history.step_in_epoch - 1]
+        """Looks at the losses, and at steps that were skipped because of their gradients."""
+        counters = self.history.counters
+        for back, outputs in zip(reversed(range(len(self.history.read))), self.history.read, strict=True):
+            counters["skipped_in_a_row"] = 0 if outputs.applied else counters.get("skipped_in_a_row", 0) + 1
+            if not np.isfinite(outputs.loss) or counters["skipped_in_a_row"] > self.tolerate:
+                self.complain(run_context.original_args().cur_epoch_num, back, outputs)
+
+    def complain(self, epoch: int, back: int, outputs: StepOutputs) -> None:
+        """Names the step, which was done so many steps ago, and its utterances."""
+        batch = self.source.plan(epoch - 1)[self.history.step_in_epoch - back - 1]
         ids = ", ".join(self.source.corpus.utterances[index].id for index in batch.indices)
         raise DfcnnError(
-            f"step {self.history.step} (epoch {epoch}): loss {latest.loss} and gradient norm {latest.norm} are not "
-            "finite; the step was not applied; lower train.rate or train.clip_norm, or look at its utterances: "
+            f"step {self.history.step - back} (epoch {epoch}): loss {outputs.loss} and gradient norm {outputs.norm} "
+            "are not finite; the step was not applied; lower train.rate or train.clip_norm, or look at its utterances: "
             f"{ids}"
         )
 
@@ -256,8 +283,8 @@ class SaveState(Callback):
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Saves in the middle of an epoch; its last step is left to the end of the epoch."""
-        if self.history.step_in_epoch >= self.steps_per_epoch:
-            return
+        if not self.history.read or self.history.step_in_epoch >= self.steps_per_epoch:
+            return  # what was not read yet would be missing from the figures of the epoch
         end = self.asked()
         if end or (self.every and self.history.step % self.every == 0):
             self.save()
@@ -343,11 +370,11 @@ class Progress(Callback):
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         """Moves the bar."""
-        if self.bar.disable:
+        if self.bar.disable or not self.history.read:
             return
         rate = current_rate(self.optimizer)
-        self.bar.set_postfix_str(f"loss {self.history.latest.loss:.3f}, rate {rate:.1e}", refresh=False)
-        self.bar.update(self.source.plan.batch_size)
+        self.bar.set_postfix_str(f"loss {self.history.read[-1].loss:.3f}, rate {rate:.1e}", refresh=False)
+        self.bar.update(self.source.plan.batch_size * len(self.history.read))
 
     def on_train_epoch_end(self, run_context: RunContext) -> None:
         """Says how the epoch went and how long the rest will take."""

@@ -83,7 +83,7 @@ class TrainStep(nn.TrainOneStepCell):
         if self.scaler is not None:
             loss = ops.depend(loss, self.scaler.adjust(finite))
         if finite:
-            loss = ops.depend(loss, self.use(gradients))
+            loss = ops.depend(loss, self.use(gradients, norm))
             for good, statistic in zip(self.good_statistics, self.statistics):  # noqa: B905 (unknown to graph mode)
                 ops.assign(good, statistic)
         else:
@@ -91,10 +91,10 @@ class TrainStep(nn.TrainOneStepCell):
                 ops.assign(statistic, good)
         return loss, norm, finite, squares
 
-    def use(self, gradients: tuple[Tensor, ...]) -> Tensor:
+    def use(self, gradients: tuple[Tensor, ...], norm: Tensor) -> Tensor:
         """Applies finite gradients, or gathers them until there are enough."""
         if self.accumulate == 1:
-            return self.apply(gradients)
+            return self.apply(gradients, norm)
         for total, gradient in zip(self.gathered, gradients):  # noqa: B905 (unknown to graph mode)
             ops.assign_add(total, gradient)
         calls = ops.assign_add(self.gathered_calls, 1)
@@ -102,16 +102,16 @@ class TrainStep(nn.TrainOneStepCell):
             means: tuple[Tensor, ...] = ()
             for total in self.gathered:
                 means += (total / self.accumulate,)
-            calls = ops.depend(calls, self.apply(means))
+            calls = ops.depend(calls, self.apply(means, ops.sqrt(squared_norms(means).sum())))
             for total in self.gathered:
                 ops.assign(total, ops.zeros_like(total))
             ops.assign(self.gathered_calls, 0)
         return calls
 
-    def apply(self, gradients: tuple[Tensor, ...]) -> Tensor:
+    def apply(self, gradients: tuple[Tensor, ...], norm: Tensor) -> Tensor:
         """Clips, takes the step of the optimiser and moves the averages after the weights."""
         if self.clip_norm > 0:
-            gradients = ops.clip_by_global_norm(gradients, self.clip_norm)
+            gradients = shrunk(gradients, self.clip_norm / ops.maximum(norm, self.clip_norm))
         done = self.optimizer(gradients)
         if self.ema > 0:
             # A young average follows quickly, so that it forgets where the weights began.
@@ -166,6 +166,14 @@ def copies(parameters: Sequence[Parameter], prefix: str, *, zeros: bool = False)
         )
         for parameter in parameters
     )
+
+
+def shrunk(tensors: tuple[Tensor, ...], factor: Tensor) -> tuple[Tensor, ...]:
+    """Each tensor times a number, in its own precision."""
+    products: tuple[Tensor, ...] = ()
+    for tensor in tensors:
+        products += (tensor * factor.astype(tensor.dtype),)
+    return products
 
 
 def squared_norms(tensors: tuple[Tensor, ...]) -> Tensor:

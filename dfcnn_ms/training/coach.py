@@ -279,7 +279,7 @@ def _dev_rises(curve: Curve, patience: int = PATIENCE, rise: float = DEV_RISE) -
         return None
     epoch, error = best
     lately = statistics.mean(curve.values(curve.target)[-SPAN:])
-    if lately < (1 + rise) * error:
+    if lately <= (1 + rise) * error:  # equal where both are zero
         return None
     return {"epoch": str(epoch), "best": percent(error), "lately": percent(lately)}
 

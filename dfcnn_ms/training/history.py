@@ -61,7 +61,7 @@ class History:
         sums: running sums of the epoch that is open.
         counters: what callbacks count from step to step or from epoch to epoch.
         points: steps of the open epoch and their figures, for curves.
-        latest: what the step that has just ended gave.
+        read: what the last steps gave, oldest first, if it was read after the step that has just ended; else nothing.
     """
 
     folder: Path | None = None
@@ -74,7 +74,7 @@ class History:
     sums: dict[str, float] = field(default_factory=dict)
     counters: dict[str, float] = field(default_factory=dict)
     points: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    latest: StepOutputs = field(default_factory=StepOutputs)
+    read: Sequence[StepOutputs] = ()
 
     def start_epoch(self, epoch: int) -> None:
         """Opens the record of an epoch, unless it is the one in which training was interrupted."""
@@ -85,11 +85,11 @@ class History:
         self.step_in_epoch = 0
         self.sums = {}
 
-    def advance(self, steps: int, latest: StepOutputs) -> None:
-        """Counts steps that have been done, and what the last of them gave."""
+    def advance(self, steps: int, read: Sequence[StepOutputs]) -> None:
+        """Counts steps that have been done, and what was read of those that nobody had looked at."""
         self.step += steps
         self.step_in_epoch += steps
-        self.latest = latest
+        self.read = read
 
     def add(self, **values: float) -> None:
         """Adds to the running sums of the epoch."""

@@ -54,5 +54,5 @@ def draw(rng: np.random.Generator, weights: np.ndarray, count: int) -> np.ndarra
     order = rng.permutation(len(weights))
     ends = np.cumsum(weights[order])
     marks = (np.arange(count) + rng.uniform(0.01, 0.99)) * (ends[-1] / count)
-    chosen = order[np.minimum(np.searchsorted(ends, marks, side="right"), len(weights) - 1)]
+    chosen = order[np.searchsorted(ends, marks, side="right")]
     return np.asarray(rng.permutation(chosen))

@@ -55,7 +55,7 @@ class Summary(Callback):
         """Keeps a point of each curve."""
         step = self.history.step
         if step % self.every == 0 or step == 1:
-            latest = self.history.latest
+            latest = self.history.read[-1]
             rate = current_rate(self.optimizer)
             self.history.points.append(
                 (step, {"loss": latest.loss, "gradient_norm": latest.norm, "learning_rate": rate})

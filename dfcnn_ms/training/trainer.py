@@ -187,7 +187,13 @@ def callbacks(training: Training, run_state: RunState, about: dict[str, Any], in
 
     lost = count_infeasible(config, datasets.train.corpus)
     chosen: list[Callback] = [
-        Bookkeeper(history, step.optimizer, datasets.train, lost),
+        Bookkeeper(
+            history,
+            step.optimizer,
+            datasets.train,
+            lost,
+            (settings.read_every, settings.summary_every, settings.save_steps),
+        ),
         StopOnNan(history, datasets.train, 0 if step.scaler is None else TOLERATED_OVERFLOWS),
         Evaluate(history, measured),
     ]

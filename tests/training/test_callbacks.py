@@ -13,7 +13,7 @@ from mindspore.train.callback import _InternalCallbackParam
 from dfcnn_ms.errors import Interrupted
 from dfcnn_ms.training.callbacks import Coach, KeepNetworks, SaveState, entropy
 from dfcnn_ms.training.coach import advise
-from dfcnn_ms.training.history import TARGET, History
+from dfcnn_ms.training.history import TARGET, History, StepOutputs
 from dfcnn_ms.training.optimizers import RateTable
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -95,13 +95,17 @@ def test_a_state_is_saved_every_so_many_steps_and_when_somebody_asks():
     context = RunContext(_InternalCallbackParam())
     history.start_epoch(1)
     for _ in range(5):
-        history.advance(1, history.latest)
+        history.advance(1, [StepOutputs()])
         callback.on_train_step_end(context)
     callback.on_train_epoch_end(context)
     assert steps == [2, 4, 5]  # the last step is left to the end of the epoch
     history.start_epoch(2)
-    history.advance(1, history.latest)
     asked[0] = True
+    history.step = 7
+    history.advance(1, ())
+    callback.on_train_step_end(context)  # nobody has looked at this step yet: its figures would be lost
+    history.step = 6
+    history.advance(0, [StepOutputs()])
     with pytest.raises(Interrupted, match=r"everything up to step 6 \(epoch 2\) is saved; go on with: go on"):
         callback.on_train_step_end(context)
     assert steps == [2, 4, 5, 6]

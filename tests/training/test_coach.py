@@ -188,6 +188,12 @@ def test_a_rule_is_silent_when_its_reason_is_not_there(rule: str) -> None:
     assert advise(HARMLESS[rule]).rule != rule
 
 
+def test_no_error_at_all_is_no_rise() -> None:
+    records = epochs(11, train_loss=[*FALL, 0.004], dev_syllable_error_rate=[0.3, *[0.0] * 10])
+    assert advise(records).action is None
+    assert not advise(records).rule.startswith("dev rises")
+
+
 def test_the_most_urgent_speaks() -> None:
     """A record in which everything is wrong, mended from the top: the rules come in the order of the table."""
     last: dict[str, Any] = {"step": 10, "skipped_steps": 9, "train_seconds": 1.0, "wait_seconds": 0.9, "entropy": 0.0}

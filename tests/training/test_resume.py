@@ -40,7 +40,7 @@ SETTINGS = [
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
-    prepare(folder, "digits", train=18, dev=4, test=2, workers=1, progress=False)
+    prepare(folder, "digits", train=14, dev=4, test=2, workers=1, progress=False)
     return folder
 
 
@@ -92,8 +92,8 @@ def die_at(monkeypatch: pytest.MonkeyPatch, cls: type, method: str, count: int) 
 @pytest.mark.parametrize(
     ("cls", "method", "count"),
     [
-        (Bookkeeper, "on_train_step_end", 4),  # in the middle of the first epoch, between two states
-        (Bookkeeper, "on_train_step_end", 8),
+        (Bookkeeper, "on_train_step_end", 3),  # in the middle of the first epoch, between two states
+        (Bookkeeper, "on_train_step_end", 7),
         (SaveState, "on_train_epoch_end", 2),  # evaluated and written down, but not saved
     ],
 )
@@ -101,7 +101,7 @@ def test_a_run_that_died_ends_with_the_same_bits(cls, method, count, corpus, who
     run = tmp_path / "run"
     with monkeypatch.context() as patched, pytest.raises(Died):
         die_at(patched, cls, method, count)
-        trainer.train(page(corpus), device_target="CPU", run=run)
+        trainer.train(page(corpus, "train.read_every=3", "train.summary_every=9"), device_target="CPU", run=run)
     trainer.resume(run, device_target="CPU")
     assert_same(run, whole)
 
@@ -127,7 +127,7 @@ def test_a_damaged_state_is_named_and_the_one_before_is_used(corpus, whole, tmp_
 def test_a_full_disk_loses_nothing_that_was_there(corpus, whole, tmp_path, monkeypatch):
     run = tmp_path / "run"
     with monkeypatch.context() as patched, pytest.raises(Died):
-        die_at(patched, Bookkeeper, "on_train_step_end", 4)
+        die_at(patched, Bookkeeper, "on_train_step_end", 3)
         trainer.train(page(corpus), device_target="CPU", run=run)
     before = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
 

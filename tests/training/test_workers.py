@@ -123,10 +123,10 @@ def metrics(folder: Path, run: str) -> list[dict[str, float]]:
 @pytest.mark.slow
 def test_two_workers_with_half_the_batch_learn_what_one_learns_with_all_of_it(corpus, tmp_path):
     """And one that dies ends their job: it is killed when three epochs are over."""
+    job = start(corpus, tmp_path, "two", 2, "train.batch_size=3", "train.epochs=2000")
     alone = start(corpus, tmp_path, "one", 1, "train.batch_size=6", f"train.epochs={EPOCHS}")
     said, _ = alone.communicate(timeout=400)
     assert alone.returncode == 0, said[-4000:]
-    job = start(corpus, tmp_path, "two", 2, "train.batch_size=3", "train.epochs=2000")
     end = time.monotonic() + 400
     while not (tmp_path / "two" / "metrics.jsonl").exists() or len(metrics(tmp_path, "two")) < EPOCHS:
         assert job.poll() is None and time.monotonic() < end, job.communicate()[0][-4000:]
