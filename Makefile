@@ -4,6 +4,8 @@
 
 # `make PYTHON=/path/to/python demo` decides which Python makes .venv; otherwise the first of these that will do.
 PYTHON ?=
+# `make demo DEVICE=GPU` or DEVICE=Ascend: where the networks run.
+DEVICE ?=
 names  := $(or $(PYTHON),python3.11 python3.10 python3.12 python3 python)
 
 # A name on PATH is not enough: it may be a shim without a Python behind it, or a Python without ensurepip.
@@ -27,6 +29,7 @@ in_parallel := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadsco
 
 help:
 	@echo "make demo        synthesise speech, train, evaluate and transcribe: about five minutes"
+	@echo "                 DEVICE=GPU adds NVIDIA's libraries to .venv first (1.7 GB), DEVICE=Ascend uses an NPU"
 	@echo "make test        the whole test suite"
 	@echo "make check       lint, types and the fast tests"
 	@echo "make lint        lint and types"
@@ -37,8 +40,8 @@ help:
 	@echo "make lock        choose the versions in requirements.lock anew (needs uv)"
 	@echo "The first of them makes .venv; PYTHON=/path/to/python3.11 decides with which Python."
 
-demo: .venv/ready
-	@$(python) -m dfcnn_ms.demo
+demo: .venv/ready $(if $(filter GPU,$(DEVICE)),.venv/cuda11)
+	@$(python) -m dfcnn_ms.demo $(if $(DEVICE),--device_target $(DEVICE))
 
 test: .venv/ready
 	@$(python) -m pytest $(in_parallel)
@@ -67,9 +70,16 @@ format: .venv/ready
 	@$(pip) --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# All other packages are there already, and stay as they are.
+.venv/cuda11: .venv/ready
+	@echo "adding NVIDIA's libraries to .venv: downloads 1.7 GB"
+	@$(pip) --no-build-isolation --editable '.[cuda11]'
+	@touch $@
+
+# Without the extra cuda11: `make test` and `make demo` install all that is in the file.
 lock:
-	uv pip compile pyproject.toml --output-file requirements.lock --all-extras --universal --python-version 3.10 \
-	  --no-emit-index-url --custom-compile-command "make lock" --quiet
+	uv pip compile pyproject.toml --output-file requirements.lock --extra synth --extra dev --universal \
+	  --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis rank_0 kernel_meta graph_ir
