@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,6 +40,7 @@ def make(name: str, overrides: list[str], folder: Path) -> dict[str, Any]:
     import mindspore as ms
 
     from dfcnn_ms.config import load_config
+    from dfcnn_ms.models.cells.dropout import Dropout
     from dfcnn_ms.runtime.device import use_device
 
     page, changes, (rows, frames), label, units = SHAPES[name]
@@ -62,9 +62,10 @@ def make(name: str, overrides: list[str], folder: Path) -> dict[str, Any]:
     np.savez(folder / "weights.npz", **arrays)
     np.savez(folder / "batch.npz", **batch)
     model = config.model
-    quiet = replace(model, dropout=0.0).build(num_bins=bins, num_units=units)  # type: ignore[type-var]
-    ms.load_param_into_net(quiet, {name: ms.Parameter(value, name=name) for name, value in arrays.items()})
-    loss = config.task.training_cell(quiet).set_train()
+    for _, cell in network.cells_and_names():
+        if isinstance(cell, Dropout):
+            cell.share = 0.0
+    loss = config.task.training_cell(network).set_train()
     first = float(loss(*(ms.Tensor(batch[name]) for name in ORDER)))
     blocks = [
         {
@@ -232,10 +233,14 @@ def work(framework: str, folder: Path) -> None:
         sys.stdout.flush()
 
 
+def quiet(threads: int) -> dict[str, str]:
+    """The environment of the processes."""
+    return os.environ | {"GLOG_v": "3", "OMP_NUM_THREADS": str(threads)}
+
+
 def start(python: str, framework: str, folder: Path, threads: int) -> subprocess.Popen[str]:
-    environment = os.environ | {"GLOG_v": "3", "OMP_NUM_THREADS": str(threads)}
     command = [python, __file__, "--work", framework, str(folder)]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=quiet(threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def ask(process: subprocess.Popen[str], line: str | None = "round\n") -> Any:
@@ -253,7 +258,8 @@ def compare(name: str, overrides: list[str], torch_python: str, threads: int) ->
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         # In a process of its own, so that its memory is not counted.
-        subprocess.run([sys.executable, __file__, "--make", name, str(folder), *overrides], check=True)
+        making = [sys.executable, __file__, "--make", name, str(folder), *overrides]
+        subprocess.run(making, env=quiet(threads), check=True)
         table = json.loads((folder / "table.json").read_text())
         ours = start(sys.executable, "mindspore", folder, threads)
         ask(ours, None)

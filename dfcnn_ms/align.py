@@ -11,7 +11,7 @@ from dfcnn_ms.aligner import align_all, align_file, check_alignable
 from dfcnn_ms.audio.wave import duration
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import read_set
-from dfcnn_ms.files import read_text, write_text
+from dfcnn_ms.files import check_outputs, read_text, write_text
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting import timings
 from dfcnn_ms.reporting.alignments import (
@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ConfigError("align: give either --audio and --text, or --manifest")
     form = options.format or form_of(options.out, many=bool(options.manifest))
     check_target(options.out, form, many=bool(options.manifest))
+    cli.check_inputs(options, ["--out"], options.audio, (options.text or "").removeprefix("@"))
     if options.phrases and form not in SUBTITLES:
         raise ConfigError(f"--phrases: goes with {' or '.join(SUBTITLES)}; the format here is {form}")
 
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def form_of(out: Path | None, *, many: bool) -> str:
     """The format that the name of the output means."""
-    if out is None or not out.suffix or out.is_dir():
+    if out is None or not out.suffix or os.path.isdir(out):
         return "textgrid" if many else "txt"
     if out.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"--out {out}: wanted a name that ends in {', '.join(SUFFIXES)}; or say --format")
@@ -83,11 +84,11 @@ def check_target(out: Path | None, form: str, *, many: bool) -> None:
         cli.check_output("--out", out)
     elif out is None:
         raise ConfigError("--manifest needs --out: a .ctm or .jsonl file, or a folder")
-    elif out.suffix.lower() in SUFFIXES or (out.exists() and not out.is_dir()):
+    elif out.suffix.lower() in SUFFIXES or (os.path.exists(out) and not os.path.isdir(out)):
         raise ConfigError(
             f"--out {out}: is a file; {form} of a manifest needs a folder, with a file for each utterance"
         )
-    elif not out.absolute().parent.is_dir():
+    elif not os.path.isdir(out.absolute().parent):
         raise ConfigError(f"--out {out}: the folder {out.parent} does not exist; make it first")
 
 
@@ -111,6 +112,8 @@ def align_manifest(recognizer: Recognizer, manifest: Path, out: Path, form: str,
     """Aligns every utterance; those whose text is too long for their sound are left out, and counted at the end."""
     utterances = read_set(recognizer, manifest)
     names = file_names(utterances, form)
+    targets = [out] if form in TOGETHER else [out / name for name in names]
+    check_outputs([("--out", file) for file in targets], [manifest, *(one.path for one in utterances)])
     found: dict[int, Recording] = {}
     left_out: list[str] = []
     for index, one in align_all(recognizer, utterances):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dfcnn_ms import cli
 from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.files import check_outputs
 
 EXAMPLE = "python -m dfcnn_ms.average --run summary/mandarin --best 5 --out dfcnn.ckpt"
 
@@ -20,12 +21,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("--out", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt")
     options = arguments.parse_args(argv)
     cli.check_output("--out", options.out, (".ckpt",))
+    cli.check_inputs(options, ["--out"])
     if bool(options.ckpts) == bool(options.run):
         raise ConfigError("average: give either checkpoints or --run")
 
     from dfcnn_ms.training import averaging
 
     paths = options.ckpts or averaging.best_of(options.run, options.best)
+    check_outputs([("--out", options.out)], paths)
     averaging.save_mean(options.out, paths)
     print(f"mean of {', '.join(path.name for path in paths)}: {options.out}")
 

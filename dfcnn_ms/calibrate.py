@@ -24,6 +24,7 @@ from dfcnn_ms.decoding.confidence import (
 from dfcnn_ms.decoding.options import add_flags, check_heard, decoders, search_of
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import each_output, read_set, remembered
+from dfcnn_ms.files import replacing
 from dfcnn_ms.metrics import align
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting.reliability import Panel, draw
@@ -92,6 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     add_flags(arguments, characters=False)
     options = arguments.parse_args(argv)
     cli.check_output("--picture", options.picture, PICTURES)
+    cli.check_inputs(options, ["--picture"])
     choice = search_of(options)
     check_heard(choice)
 
@@ -112,7 +114,8 @@ def main(argv: list[str] | None = None) -> None:
     temperature = fit_temperature(dev.peaks)
     print(table([dev, *others], temperature, recognizer.unit))
     if options.picture:
-        picture([dev, *others], temperature, recognizer.unit).savefig(options.picture, dpi=110)
+        with replacing(options.picture) as temporary:
+            picture([dev, *others], temperature, recognizer.unit).savefig(temporary, dpi=110)
         print(f"picture: {options.picture}")
     loader_of(options.ckpt).update_decoding(options.ckpt, {"temperature": temperature})
     print(f"temperature {temperature:.3f} stored in {options.ckpt}")

@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     cli.check_output("--report", options.report, (".html", ".htm"))
     cli.check_output("--picture", options.picture, PICTURES)
     cli.check_output("--json", options.json, (".json",))
+    cli.check_inputs(options, ["--report", "--picture", "--json"])
     if options.jobs is not None and options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs}: wanted 1 or more")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dfcnn_ms import cli
@@ -16,7 +16,7 @@ from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import evaluate, read_set, remembered
 from dfcnn_ms.evaluation.results import Heard, counts, rate_name, total
 from dfcnn_ms.evaluation.runs import Clock, Run, details, figures, interval, read_run
-from dfcnn_ms.files import write_text
+from dfcnn_ms.files import check_outputs, write_text
 from dfcnn_ms.metrics import Edits, align
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.wording import plural
@@ -30,10 +30,12 @@ def main(argv: list[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     cli.check_output("--json", options.json)
     cli.check_output("--report", options.report)
+    cli.check_inputs(options, ["--json", "--report"])
     choice = choice_of(options)
     if options.nbest > 1 and not choice.wants_characters:
         raise ConfigError(f"--nbest {options.nbest}: is for the characters; ask for them with --hanzi")
-    task = Task(options.manifest, options.device_target, choice, options.allow_unknown)
+    outputs = {flag: path for flag, path in (("--json", options.json), ("--report", options.report)) if path}
+    task = Task(options.manifest, options.device_target, choice, options.allow_unknown, outputs)
     if options.compare:
         if options.all:
             raise ConfigError("--all prints the utterances of one checkpoint; --report shows where two differ")
@@ -80,12 +82,21 @@ def _parser() -> argparse.ArgumentParser:
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of every checkpoint."""
+    """What is asked of every checkpoint.
+
+    Attributes:
+        manifest: the test set; None is the one that the checkpoint remembers.
+        device_target: where the network runs.
+        choice: the decoder.
+        allow_unknown: whether syllables that the network cannot write count as errors.
+        outputs: flag -> file that will be written.
+    """
 
     manifest: Path | None
     device_target: str
     choice: Choice
     allow_unknown: bool
+    outputs: Mapping[str, Path] = field(default_factory=dict)
 
     def evaluate(self, ckpt: Path) -> tuple[Recognizer, Run]:
         """Loads a checkpoint and lets it listen to its test set."""
@@ -110,6 +121,7 @@ class Task:
     def utterances(self, recognizer: Recognizer, manifest: Path) -> list[Utterance]:
         """The test set, as this network writes."""
         utterances = read_set(recognizer, manifest)
+        check_outputs(self.outputs.items(), [manifest, *(utterance.path for utterance in utterances)])
         if not self.allow_unknown:
             check_known(recognizer, utterances)
         if self.choice.wants_characters and not any(utterance.text for utterance in utterances):

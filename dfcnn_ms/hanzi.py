@@ -81,6 +81,7 @@ def _add_eval(arguments: argparse.ArgumentParser) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     cli.check_output("--out", options.out)
+    cli.check_inputs(options, ["--out"])
     # Several speakers read the same sentence: the language has it once.
     texts = list(dict.fromkeys(line for path in options.text for line in _texts(path)))
     model = HanziModel.train(tqdm(texts, "sentences", disable=None, leave=False))

@@ -146,6 +146,7 @@ def _add_tune(arguments: argparse.ArgumentParser) -> None:
 def train_model(options: argparse.Namespace) -> None:
     """Estimates a model."""
     cli.check_output("--out", options.out, SUFFIXES)
+    cli.check_inputs(options, ["--out"])
     files = [*(options.text or []), *(options.manifest or [])]
     if not files:
         raise ConfigError("nothing to train on; give --text train.txt or --manifest train.jsonl")
@@ -171,6 +172,7 @@ def print_perplexity(options: argparse.Namespace) -> None:
 def prune_model(options: argparse.Namespace) -> None:
     """Makes a model smaller."""
     cli.check_output("--out", options.out, SUFFIXES)
+    cli.check_inputs(options, ["--out"])
     check_threshold(options.threshold)
     model = NgramModel.load(options.lm)
     pruned = model.pruned(options.threshold)
@@ -181,6 +183,7 @@ def prune_model(options: argparse.Namespace) -> None:
 def convert_model(options: argparse.Namespace) -> None:
     """Writes a model in the other format."""
     cli.check_output("--out", options.out, SUFFIXES)
+    cli.check_inputs(options, ["--out"])
     model = NgramModel.load(options.lm)
     model.save(options.out)
     print(_described(model, options.out))

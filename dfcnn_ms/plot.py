@@ -13,6 +13,7 @@ from dfcnn_ms.audio.wave import duration, read_wave, write_wave
 from dfcnn_ms.config import DEFAULT_CONFIG, Config, load_config
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.files import check_outputs, replacing
 from dfcnn_ms.reporting.plots import Picture, draw
 from dfcnn_ms.reporting.versions import draw_versions
 
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     if bool(options.file) == options.batch:
         raise ConfigError("plot: give either one sound file or --batch")
     cli.check_output("--out", options.out, FORMATS)
+    cli.check_inputs(options, ["--out"], options.file)
     _check_versions(options.augment, options.wavs, options.ckpt)
 
     if options.augment:
@@ -62,7 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     else:
         config = load_config(options.config)
         figure = draw([file_picture(options.file, _frontend(config), options.label.split())])
-    figure.savefig(options.out, dpi=110)
+    with replacing(options.out) as temporary:
+        figure.savefig(temporary, dpi=110)
     print(f"picture: {options.out}" + (f"; versions: {options.wavs}" if options.wavs else ""))
 
 
@@ -159,14 +162,16 @@ def version_pictures(corpus: Corpus, index: int, count: int, wavs: Path | None =
     hop_ms = corpus.frontend.features.hop_ms
     wave = corpus.wave(index)
     name = corpus.utterances[index].id
+    stem = Path(name).stem
+    files = [wavs / f"{stem}{f'.epoch{epoch}' if epoch else ''}.wav" for epoch in range(count + 1)] if wavs else []
+    check_outputs([("--wavs", file) for file in files], [corpus.utterances[index].path])
     pictures = [Picture(name, corpus.frontend(wave), hop_ms, wave)]
     for epoch in range(count):
         wave, features = corpus.augmented(index, epoch)
         pictures.append(Picture(f"epoch {epoch + 1}", features, hop_ms, wave))
-    for number, picture in enumerate(pictures if wavs else ()):
-        assert wavs is not None and picture.wave is not None
-        stem = Path(name).stem
-        write_wave(wavs / (f"{stem}.epoch{number}.wav" if number else f"{stem}.wav"), picture.wave)
+    for file, picture in zip(files, pictures, strict=False):
+        assert picture.wave is not None
+        write_wave(file, picture.wave)
     return pictures
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from dfcnn_ms import cli
 from dfcnn_ms.config import DEFAULT_CONFIG, Config, load_config
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.files import replacing
+from dfcnn_ms.files import is_same, replacing
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     if options.resume and (options.config or options.run or options.init or options.overrides):
         raise ConfigError("--resume goes on with the run's own page: leave out --config, --run, --init and overrides")
     config = None if options.resume else load_config(options.config or DEFAULT_CONFIG, options.overrides)
+    cli.check_inputs(options, ["--ckpt"], *(() if config is None else manifests_of(config)))
 
     from dfcnn_ms.runtime.device import use_device
     from dfcnn_ms.training import run_folder, trainer, workers
@@ -54,11 +55,14 @@ def main(argv: list[str] | None = None) -> None:
     use_device(options.device_target)
     me = workers.expected()
     if config is None:
-        result = trainer.resume(options.resume, device_target=options.device_target)
+        with run_folder.resumed(options.resume, is_first=me.is_first):
+            result = trainer.resume(options.resume, device_target=options.device_target)
     else:
-        folder = run_folder.new_run(options.summary_base_dir, options.run or config.name)
-        prepare_missing(config, me.is_first)
-        result = trainer.train(config, device_target=options.device_target, run=folder, init=options.init)
+        name = options.run or config.name
+        with run_folder.begun(options.summary_base_dir, name, is_first=me.is_first) as folder:
+            check_sets(config)
+            prepare_missing(config, me.is_first)
+            result = trainer.train(config, device_target=options.device_target, run=folder, init=options.init)
     if not me.is_first:
         return
     if not result.trained and options.ckpt.is_file():
@@ -69,6 +73,23 @@ def main(argv: list[str] | None = None) -> None:
         "best dev %s error %.2f %% after %.0f s: %s; curves: mindinsight start --summary-base-dir %s",
         result.unit, 100 * result.dev_error, result.seconds, options.ckpt, result.run.parent,
     )  # fmt: skip
+
+
+def manifests_of(config: Config) -> list[Path]:
+    """All manifests of a page."""
+    data = config.data
+    return [data.train, data.dev, *([data.test] if data.test else []), *data.mix]
+
+
+def check_sets(config: Config) -> None:
+    """Refuses to choose the best network by sentences that it has learnt."""
+    dev = config.data.dev
+    for learnt in (config.data.train, *config.data.mix):
+        if is_same(learnt, dev):
+            raise ConfigError(
+                f"data.dev {dev}: is what is trained on, so its error would say nothing about other sentences; hold "
+                "some of them out, or record others, and name their manifest"
+            )
 
 
 def prepare_missing(config: Config, is_first: bool = True) -> None:

@@ -3,37 +3,92 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.audio.sound_files import SoundFile, find
+from dfcnn_ms.audio.sound_files import SoundFile, find, in_folder
 from dfcnn_ms.audio.wave import read_wave
+from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of, decoders
+from dfcnn_ms.errors import DataError
+from dfcnn_ms.files import check_outputs
 from dfcnn_ms.recognizer import Recognizer, Transcript, batches
 from dfcnn_ms.reporting.transcripts import FORMATS, Writer
+from dfcnn_ms.wording import many
+
+if TYPE_CHECKING:
+    import numpy as np
 
 EXAMPLE = "python -m dfcnn_ms.transcribe --ckpt dfcnn.ckpt a.wav b.flac"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parses the arguments, listens, and writes one line or one file for each recording, in the order given."""
+    """Parses the arguments, listens, and writes one line or one file for each recording, in the order given.
+
+    A recording that cannot be heard is named where the others are written down, and once all are done it is an error.
+    """
     argv = cli.with_plugins(argv)
     options = _parser().parse_args(argv)
     choice = choice_of(options)
     check_heard(choice)
-    sounds = find(options.files)
+    sounds, wrong = find_each(options.files)
+    if not sounds and len(wrong) == 1:
+        raise wrong[0]
     writer = Writer(options.format, options.out, options.nbest)
     writer.check(sounds)
+    if writer.out:
+        check_outputs([("--out", writer.target(sound)) for sound in dict.fromkeys(sounds)], read_by(options, sounds))
 
+    for error in wrong:
+        tell(error)
+    left_out = len(wrong)
+    if sounds:
+        left_out += write_each(loaded(options, choice), sounds, writer)
+    count = len(sounds) + len(wrong)
+    if options.out:
+        print(f"transcripts: {count - left_out} in {options.out}")
+    if left_out:
+        raise DataError(f"{left_out} of {many(count, 'recording')} could not be heard; see above")
+
+
+def read_by(options: argparse.Namespace, sounds: Sequence[SoundFile]) -> list[str | Path]:
+    """All files that are read."""
+    others = (options.ckpt, options.lm, options.hotwords, options.hanzi_model)
+    return [*(sound.file for sound in sounds), *filter(None, others)]
+
+
+def loaded(options: argparse.Namespace, choice: Choice) -> Recognizer:
+    """The recognizer with all that it was told."""
     recognizer = Recognizer.load(options.ckpt, options.device_target)
     stored = recognizer.meta.decoding if recognizer.meta else {}
     recognizer.decoder = decoders(choice, recognizer.vocabulary, stored, recognizer.task.outputs).decoder
     recognizer.hanzi = choice.load_hanzi()
-    for sound, transcript in transcripts(recognizer, sounds):
-        writer.write(sound, transcript)
-    if options.out:
-        print(f"transcripts: {len(sounds)} in {options.out}")
+    return recognizer
+
+
+def write_each(recognizer: Recognizer, sounds: Sequence[SoundFile], writer: Writer) -> int:
+    """Writes every recording down or says why it cannot be heard; returns how many cannot."""
+    left_out = 0
+    for sound, heard in transcripts(recognizer, sounds):
+        if isinstance(heard, DataError):
+            left_out += 1
+            tell(heard)
+        else:
+            writer.write(sound, heard)
+    return left_out
+
+
+def tell(error: DataError) -> None:
+    """Names a recording that cannot be heard, above the progress bar where there is one."""
+    sys.stdout.flush()
+    tqdm.write(f"left out: {error}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,16 +105,84 @@ def _parser() -> argparse.ArgumentParser:
     return arguments
 
 
-def transcripts(recognizer: Recognizer, sounds: Sequence[SoundFile]) -> Iterator[tuple[SoundFile, Transcript]]:
-    """Every file with what was heard in it, in their order, each as soon as it and all before it are done."""
-    done: dict[int, Transcript] = {}
+def find_each(names: Sequence[str]) -> tuple[list[SoundFile], list[DataError]]:
+    """The sound files that were named, and those in the folders that were named; and what is wrong with the others."""
+    sounds: list[SoundFile] = []
+    wrong: list[DataError] = []
+    for name, inside in _each(names, wrong):
+        try:
+            sounds += [sound if inside is None else replace(sound, inside=inside) for sound in find([name])]
+        except DataError as error:
+            wrong.append(error)
+        except OSError as error:
+            wrong.append(unreadable(name, error))
+    return sounds, wrong
+
+
+def _each(names: Sequence[str], wrong: list[DataError]) -> Iterator[tuple[str, Path | None]]:
+    """Every file, and where in a folder that was named it lies."""
+    for name in names:
+        if not os.path.isdir(name):
+            yield name, None
+            continue
+        # Python passes over a folder that it may not look into.
+        closed = [unreadable(error.filename, error) for error in errors_below(name)]
+        wrong += closed
+        try:
+            yield from ((str(file), file.relative_to(name)) for file in in_folder(Path(name)))
+        except DataError as error:
+            wrong += [] if closed else [error]
+
+
+def errors_below(folder: str) -> list[OSError]:
+    """Why some of the folders below one, or it itself, cannot be listed."""
+    found: list[OSError] = []
+    for _ in os.walk(folder, onerror=found.append):
+        pass
+    return found
+
+
+def unreadable(name: str, error: OSError) -> DataError:
+    """What the system says about a file or folder, as our own error."""
+    return DataError(f"{name}: cannot be read: {error.strerror}; check its permissions and those above it")
+
+
+def transcripts(
+    recognizer: Recognizer, sounds: Sequence[SoundFile]
+) -> Iterator[tuple[SoundFile, Transcript | DataError]]:
+    """Every file with what was heard in it, or why nothing was, each as soon as it and all before it are done."""
+    done: dict[int, Transcript | DataError] = {}
     following = 0
     for batch in batches([sound.seconds for sound in sounds], unit="file"):
-        transcripts = recognizer.hear([read_wave(sounds[index].file) for index in batch])
-        done.update(zip(batch, transcripts, strict=True))
+        done.update(zip(batch, hear_each(recognizer, [sounds[index].file for index in batch]), strict=True))
         while following in done:
             yield sounds[following], done.pop(following)
             following += 1
+
+
+def hear_each(recognizer: Recognizer, files: Sequence[str]) -> list[Transcript | DataError]:
+    """What is heard in each file, or why nothing is; files that can be read are heard in one batch."""
+    waves: dict[int, np.ndarray] = {}
+    found: dict[int, Transcript | DataError] = {}
+    for index, file in enumerate(files):
+        try:
+            waves[index] = read_wave(file)
+        except DataError as error:  # damaged where its header did not tell, or gone since
+            found[index] = error
+        except OSError as error:
+            found[index] = unreadable(file, error)
+    try:
+        found |= zip(waves, recognizer.hear(list(waves.values())) if waves else [], strict=True)
+    except DataError:  # one of them; which one is found by hearing each alone
+        found |= {index: _hear(recognizer, files[index], wave) for index, wave in waves.items()}
+    return [found[index] for index in range(len(files))]
+
+
+def _hear(recognizer: Recognizer, file: str, wave: np.ndarray) -> Transcript | DataError:
+    try:
+        return recognizer.hear([wave])[0]
+    except DataError as error:
+        return DataError(f"{file}: {error}")
 
 
 if __name__ == "__main__":

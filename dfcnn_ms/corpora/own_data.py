@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
+import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from dfcnn_ms.corpora.gather import (
+    LEFT_OUT,
     MOST_DAMAGED,
     SPLITS,
     WORKERS,
@@ -22,10 +27,13 @@ from dfcnn_ms.corpora.gather import (
 )
 from dfcnn_ms.corpora.options import LABELS, READING, SOUND, Option, held_out
 from dfcnn_ms.errors import ConfigError, DataError, suggestion
+from dfcnn_ms.files import is_same, read_text, write_text
 from dfcnn_ms.text.characters import has_hanzi
 from dfcnn_ms.text.pinyin import parse
 
 DEV = TEST = 0.05
+#: what has been written into a folder: name -> SHA-256
+NOTE = ".prepared.json"
 OPTIONS = (
     {
         "root": Option(Path, "the folder, or the one file in it, that says what there is", required=True),
@@ -73,6 +81,7 @@ class Own:
         """The manifests; speakers are held out if no utterance has a split.
 
         Raises:
+            ConfigError: a file made by hand is in the place of a manifest.
             DataError: no sound file is where it should be, or nothing can be used.
         """
         plan = Gathering(self.out, {}, self.sandhi, self.damaged, self.workers, words=self.labels != "pinyin")
@@ -86,12 +95,14 @@ class Own:
             )
         if not any(isinstance(one, Item) and one.split for one in every):
             every = hold_out(every, self.dev, self.test, lambda item: item.speaker)
-        return gather(every, plan)
+        splits = {one.split or "train" for one in every if isinstance(one, Item)}
+        with written_here(self.out, [LEFT_OUT, *(f"{split}.jsonl" for split in splits)]):
+            return gather(every, plan)
 
     def check_output(self, sources: Iterable[Path]) -> None:
         """Makes sure that no manifest takes the place of a file that it is made from."""
         for source in sources:
-            if source.absolute() in [(self.out / f"{split}.jsonl").absolute() for split in SPLITS]:
+            if any(is_same(source, self.out / f"{split}.jsonl") for split in SPLITS):
                 raise ConfigError(f"{source}: would be overwritten by its own manifest; give another folder with --out")
 
     def item(self, item: Item, pinyin: str) -> Item | LeftOut:
@@ -112,6 +123,56 @@ class Own:
             return replace(item, pinyin=tuple(parse(pinyin, where=item.where)) if pinyin else None, text=text)
         except DataError as error:
             return LeftOut(item.id, "pinyin that is none", str(error))
+
+
+@contextmanager
+def written_here(out: Path, names: Sequence[str]) -> Iterator[None]:
+    """Lets files of a folder be written that are not there, or that were written so before and not changed since.
+
+    A note in the folder keeps their checksums; while they are written it says so, in case the process is killed.
+
+    Raises:
+        ConfigError: one is there and was made by somebody else.
+    """
+    before, was_there = _note_of(out), out.exists()
+    for name in names:
+        if os.path.lexists(out / name) and before.get(name, "") not in (None, _checksum(out / name)):
+            raise ConfigError(
+                f"{out / name}: would be overwritten, and was not made by this command, or was changed since; move it "
+                "away, or give another folder with --out"
+            )
+    write_text(out / NOTE, json.dumps(before | dict.fromkeys(names)) + "\n")
+    try:
+        yield
+    finally:
+        made = {name: _checksum(out / name) for name in sorted({*before, *names}) if (out / name).is_file()}
+        if made:
+            write_text(out / NOTE, json.dumps(made, indent=2) + "\n")
+        else:
+            (out / NOTE).unlink(missing_ok=True)
+        if not was_there:
+            with suppress(OSError):
+                out.rmdir()  # if nothing came of it
+
+
+def _note_of(out: Path) -> dict[str, str | None]:
+    """Name -> checksum, None for one that was being written; a note that cannot be read is none."""
+    try:
+        noted = json.loads(read_text(out / NOTE))
+    except (DataError, ValueError):
+        return {}
+    return dict(noted) if isinstance(noted, dict) else {}
+
+
+def _checksum(path: Path) -> str:
+    checksum = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while part := file.read(2**20):
+                checksum.update(part)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return checksum.hexdigest()
 
 
 def sources(root: Path, suffixes: tuple[str, ...], what: str) -> list[tuple[Path, str]]:

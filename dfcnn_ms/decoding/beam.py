@@ -5,7 +5,6 @@ The search itself (:mod:`dfcnn_ms.decoding.beam_kernel`) is loaded, and compiled
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ Decode = Callable[[Array], list[Hypothesis]]
 
 ROUNDING = 1e-3  # how far above 0 the logarithm of a probability may come out
 WIDEST = 10_000  # memory grows with it
+LARGEST = 1e6  # of a weight or a bonus: far more than any sound says of a syllable
 BEAM = 10
 #: used where neither a flag nor the checkpoint says how much a language model counts
 LM_WEIGHT, LENGTH_BONUS = 0.5, 0.0
@@ -82,10 +82,13 @@ class BeamSearch(BaseDecoder):
                 raise ConfigError(f"{name} must be a whole number from 1 to {WIDEST}; got {number!r}")
         if self.nbest > self.beam:
             raise ConfigError(f"nbest must be at most beam; got {self.nbest} of a beam of {self.beam}; widen the beam")
-        if not 0 <= self.lm_weight < math.inf:
-            raise ConfigError(f"lm_weight must be 0 or more; got {self.lm_weight}")
-        if not math.isfinite(self.length_bonus):
-            raise ConfigError(f"length_bonus must be a number; got {self.length_bonus}")
+        if not 0 <= self.lm_weight <= LARGEST:
+            wanted = f"at most {LARGEST:g}" if self.lm_weight > 0 else "0 or more"
+            raise ConfigError(f"lm_weight must be {wanted}; got {self.lm_weight}")
+        if not abs(self.length_bonus) <= LARGEST:
+            raise ConfigError(
+                f"length_bonus must be a number from -{LARGEST:g} to {LARGEST:g}; got {self.length_bonus}"
+            )
         if not self.min_log_prob <= 0:
             raise ConfigError(f"min_log_prob must be the logarithm of a probability; got {self.min_log_prob}")
 

@@ -5,7 +5,9 @@ The network listens once; every decoder gets the same outputs, and the time of e
 
 from __future__ import annotations
 
+import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dfcnn_ms.audio.snr import estimate_snr
+from dfcnn_ms.audio.wave import SAMPLE_RATE
 from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.decoding import Decoder, Hypothesis
 from dfcnn_ms.errors import ConfigError, DataError
@@ -22,6 +25,11 @@ from dfcnn_ms.evaluation.runs import Clock, Decoded
 from dfcnn_ms.machine import cores
 from dfcnn_ms.metrics import Edits, edits
 from dfcnn_ms.recognizer import Outputs, Recognizer, batches
+
+log = logging.getLogger(__name__)
+
+#: a decoder may lose a few frames of an mp3, and a table may round
+SLACK_SECONDS = 0.5
 
 
 def remembered(recognizer: Recognizer, ckpt: Path, *splits: str) -> Path:
@@ -42,8 +50,46 @@ def remembered(recognizer: Recognizer, ckpt: Path, *splits: str) -> Path:
 
 
 def read_set(recognizer: Recognizer, manifest: Path) -> list[Utterance]:
-    """The utterances of a manifest, labelled as the network writes."""
-    return read_labelled(manifest, recognizer.labels, label=recognizer.task.label)
+    """The utterances of a manifest, labelled as the network writes.
+
+    Raises:
+        DataError: as :func:`~dfcnn_ms.corpora.manifest.read_labelled`, and for a set in which nothing is said.
+    """
+    utterances = read_labelled(manifest, recognizer.labels, label=recognizer.task.label)
+    if not any(utterance.pinyin for utterance in utterances):
+        raise DataError(f"{manifest}: nothing is said in it, every 'pinyin' is empty; a rate of errors needs labels")
+    _tell_repeats(manifest, utterances)
+    return utterances
+
+
+def _tell_repeats(manifest: Path, utterances: Sequence[Utterance]) -> None:
+    """Warns of recordings that count more than once: an interval over them is narrower than it should be."""
+    times = Counter((utterance.path, utterance.start, utterance.seconds) for utterance in utterances)
+    repeated = [(path, count) for (path, _, _), count in times.items() if count > 1]
+    if repeated:
+        path, count = max(repeated, key=lambda one: one[1])
+        more = f", and {len(repeated) - 1} more like it" if len(repeated) > 1 else ""
+        log.warning(
+            "%s: %d utterances are the same sound, %s%s; each counts, so the intervals are too narrow",
+            manifest, count, path, more,
+        )  # fmt: skip
+
+
+def read_sound(utterance: Utterance) -> np.ndarray:
+    """The samples (N,) of an utterance, which are as many as its manifest says.
+
+    Raises:
+        DataError: they are not, or cannot be read.
+    """
+    wave = read_utterance(utterance)
+    seconds = len(wave) / SAMPLE_RATE
+    if utterance.seconds - seconds > SLACK_SECONDS:
+        where = f"{utterance.where}: " if utterance.where else ""
+        raise DataError(
+            f"{where}'seconds' is {utterance.seconds:g}, and {utterance.path} has {seconds:.2f} s from there; correct "
+            "the manifest, or prepare it again"
+        )
+    return wave
 
 
 def each_output(
@@ -57,7 +103,7 @@ def each_output(
         name: stands before the progress bar.
     """
     for batch in batches([utterance.seconds for utterance in utterances], name=name):
-        outputs = recognizer.outputs([recognizer.frontend(read_utterance(utterances[index])) for index in batch])
+        outputs = recognizer.outputs([recognizer.frontend(read_sound(utterances[index])) for index in batch])
         for row, index in enumerate(batch):
             yield index, outputs.of(row)
 
@@ -108,9 +154,11 @@ def evaluate(
     network, watches = Stopwatch(), {name: Stopwatch() for name in decoders}
     counted = dict.fromkeys(decoders, Edits())
     heard: dict[int, Heard] = {}
+    sound = 0.0
     for batch in batches([utterance.seconds for utterance in utterances]):
         with network.running():
-            waves = [read_utterance(utterances[index]) for index in batch]
+            waves = [read_sound(utterances[index]) for index in batch]
+            sound += sum(map(len, waves)) / SAMPLE_RATE
             outputs = recognizer.outputs([recognizer.frontend(wave) for wave in waves])
         for name, nbest in _decoded(outputs, decoders, watches):
             for row, (index, hypotheses) in enumerate(zip(batch, nbest, strict=True)):
@@ -125,7 +173,7 @@ def evaluate(
     return Evaluated(
         tuple(heard[index] for index in range(len(utterances))),
         tuple(Decoded(name, counted[name], watches[name].wall) for name in decoders),
-        _clock(utterances, [network, watches[chosen]], recognizer.device),
+        _clock(sound, [network, watches[chosen]], recognizer.device),
     )
 
 
@@ -145,9 +193,9 @@ def _decoded(
         yield name, nbest
 
 
-def _clock(utterances: Sequence[Utterance], watches: Sequence[Stopwatch], device: str) -> Clock:
+def _clock(sound: float, watches: Sequence[Stopwatch], device: str) -> Clock:
     return Clock(
-        sound=sum(utterance.seconds for utterance in utterances),
+        sound=sound,
         work=sum(watch.wall for watch in watches),
         processor=sum(watch.processor for watch in watches),
         cores=cores(),

@@ -69,7 +69,8 @@ def counts(heard: Sequence[Heard], unit: str = "syllable") -> dict[str, list[Edi
     found = {unit: [one.edits for one in heard]}
     if syllabic(heard):
         found["toneless"] = [one.toneless_edits for one in heard]
-    if written := [one.character_edits for one in heard if one.character_edits is not None]:
+    written = [one.character_edits for one in heard if one.character_edits is not None]
+    if any(edits.reference_length for edits in written):  # a text may be nothing but punctuation
         found["character"] = written
     return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,8 +176,11 @@ def read_run(path: Path) -> Run:
     try:
         heard = tuple(_heard(entry) for entry in page["results"])
         unit = str(page.get("unit", "syllable"))
-        return Run(str(page["name"]), Path(page["manifest"]), heard, str(page["decoder"]), unit=unit)
-    except (KeyError, TypeError, AttributeError, DataError) as error:
+        run = Run(str(page["name"]), Path(page["manifest"]), heard, str(page["decoder"]), unit=unit)
+        if not any(one.utterance.pinyin for one in heard):
+            raise DataError("every 'reference' is empty, so there is no rate of errors")
+        return run
+    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         raise DataError(f"{path}: {_wanted(error)}; make it with: python -m dfcnn_ms.eval --json {path}") from None
 
 
@@ -185,20 +189,31 @@ def _wanted(error: Exception) -> str:
 
 
 def _page(path: Path) -> Mapping[str, Any]:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DataError(f"{path}: is a directory; give a file that python -m dfcnn_ms.eval --json wrote")
     try:
         page = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; make it with: python -m dfcnn_ms.eval --json {path}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}); give a file of eval --json") from None
     if not isinstance(page, dict):
         raise DataError(f"{path}: holds no JSON object; give a file that python -m dfcnn_ms.eval --json wrote")
     return page
 
 
+_ENTRY: dict[str, tuple[type, ...]] = {
+    "id": (str,), "reference": (str,), "hypothesis": (str,), "text": (str,), "characters": (str,), "speaker": (str,),
+    "seconds": (int, float), "snr_db": (int, float),
+}  # fmt: skip
+
+
 def _heard(entry: Mapping[str, Any]) -> Heard:
+    for key, kinds in _ENTRY.items():
+        if key in entry and (not isinstance(entry[key], kinds) or isinstance(entry[key], bool)):
+            raise TypeError(f"{key!r} cannot be {str(entry[key])[:40]}")
     known = {key: entry[key] for key in ("text", "speaker") if key in entry}
     utterance = Utterance(entry["id"], "-", entry["seconds"], entry["reference"], **known)
     return Heard(utterance, tuple(entry["hypothesis"].split()), entry.get("characters"), entry.get("snr_db", math.nan))

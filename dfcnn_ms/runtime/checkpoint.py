@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import itertools
+import math
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import mindspore as ms
+import mindspore.log
 from mindspore import Parameter, nn
+from mindspore.train import checkpoint_pb2
 
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.files import replacing
@@ -21,6 +27,13 @@ from dfcnn_ms.runtime.meta import Meta
 #: what the names of averaged weights begin with, in a checkpoint that holds the whole state of training
 AVERAGE = "ema."
 _META = "dfcnn_ms"
+#: what MindSpore writes before the checksum at the end of a file, and the bytes of the sum
+_SUM_MARK, _SUM_BYTES = b"crc_num", 10
+#: MindSpore's names of types -> bytes of a number
+_ITEM_BYTES = {
+    "Bool": 1, "Int8": 1, "UInt8": 1, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Int64": 8, "UInt64": 8,
+    "BFloat16": 2, "Float16": 2, "Float32": 4, "Float64": 8,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,8 @@ class Checkpoint:
         if self.meta.training is None:
             return dict(self.parameters)
         averaged = {name[len(AVERAGE) :]: value for name, value in self.parameters.items() if name.startswith(AVERAGE)}
-        return {name: averaged.get(name, self.parameters[name]) for name in self.meta.training["network"]}
+        names = [name for name in self.meta.training["network"] if name in self.parameters]
+        return {name: averaged.get(name, self.parameters[name]) for name in names}
 
     def load_into(self, network: nn.Cell) -> None:
         """Puts the weights into ``network``, averaged ones first; each must be there, in its shape.
@@ -60,9 +74,30 @@ def save(path: str | Path, parameters: nn.Cell | Mapping[str, Parameter], meta: 
     if isinstance(parameters, nn.Cell):
         parameters = weights_of(parameters)
     entries = [{"name": name, "data": value} for name, value in parameters.items()]
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, _tidy(temporary):
         ms.save_checkpoint(entries, str(temporary), append_dict={_META: meta.to_json()}, crc_check=True)
         temporary.chmod(0o644)  # MindSpore leaves it unwritable
+
+
+@contextlib.contextmanager
+def _tidy(temporary: Path) -> Iterator[None]:
+    """MindSpore leaves its own half-written file where it fails."""
+    try:
+        with _in_our_words():
+            yield
+    finally:
+        temporary.with_suffix(".tmp").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _in_our_words() -> Iterator[None]:
+    """What MindSpore raises it also logs, with pages of advice; one sentence is enough."""
+    logger = mindspore.log._get_logger()
+    logger.disabled, before = True, logger.disabled
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def weights_of(network: nn.Cell) -> dict[str, Parameter]:
@@ -94,14 +129,50 @@ def load(path: str | Path) -> Checkpoint:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        # MindSpore insists on the suffix; its message on corrupt files differs from version to version.
-        return dict(ms.load_checkpoint(str(path), crc_check=True))
-    except (ValueError, TypeError, RuntimeError) as error:
+        _check_sizes(_checked_content(path))
+        with _in_our_words():  # MindSpore insists on the suffix, and its words differ from version to version
+            return dict(ms.load_checkpoint(str(path)))
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{path}: cannot be read, it is truncated, corrupt or no checkpoint ({reason}); use an earlier one from "
             "summary/<run>/checkpoints or train again"
         ) from None
+
+
+def _checked_content(path: Path) -> bytes:
+    """What a file holds before its checksum; MindSpore would take one without a sum as it is, damage and all."""
+    content = path.read_bytes()
+    body, end = content[: -len(_SUM_MARK) - _SUM_BYTES], content[-len(_SUM_MARK) - _SUM_BYTES :]
+    if not end.startswith(_SUM_MARK):
+        raise ValueError("it ends without a checksum; save it with crc_check=True if it is whole")
+    if zlib.crc32(body) != int.from_bytes(end[len(_SUM_MARK) :], "big"):
+        raise ValueError("its checksum is wrong")
+    return body
+
+
+def _check_sizes(content: bytes) -> None:
+    """MindSpore believes what a file says about the sizes of its arrays, and would write beyond their ends."""
+    stored = checkpoint_pb2.Checkpoint()
+    try:
+        stored.ParseFromString(content)
+    except Exception:  # of a package that MindSpore brings along
+        raise ValueError("it is no list of parameters") from None
+    for tag, parts in itertools.groupby(stored.value, key=lambda value: value.tag):
+        tensors = [part.tensor for part in parts]
+        size = sum(len(tensor.tensor_content) for tensor in tensors)
+        if not size or any(_bytes_of(tensor) != size for tensor in tensors):
+            raise ValueError(f"{tag[:80]!r} is not as large as it should be")
+
+
+def _bytes_of(tensor: Any) -> int:
+    """How large an array with this shape and type is; a text has no shape."""
+    if tensor.tensor_type == "str":
+        return len(tensor.tensor_content) // 4 * 4
+    dims = [] if list(tensor.dims) == [0] else list(tensor.dims)
+    if any(size < 0 for size in dims) or tensor.tensor_type not in _ITEM_BYTES:
+        return -1
+    return math.prod(dims) * _ITEM_BYTES[tensor.tensor_type]
 
 
 def for_use(path: Path, device_target: str) -> Loaded:

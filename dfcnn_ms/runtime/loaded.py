@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -40,12 +41,18 @@ class Loaded:
 
 
 def check_there(path: Path) -> None:
-    """Refuses a network that is no file.
+    """Refuses a network that is no file, or one that may not be read.
 
     Raises:
         CheckpointError: see above.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise CheckpointError(f"{path}: is a directory, wanted a checkpoint file such as dfcnn.ckpt")
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; train one with: python -m dfcnn_ms.train")
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint; train one with: python -m dfcnn_ms.train") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path}: cannot be read: {reason}; check its permissions and those above it") from None

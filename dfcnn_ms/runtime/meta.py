@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import Config, parse_config
-from dfcnn_ms.errors import CheckpointError
+from dfcnn_ms.errors import CheckpointError, DataError
 from dfcnn_ms.tasks.task import TARGET
 from dfcnn_ms.text.vocabulary import Vocabulary
 
@@ -67,20 +68,74 @@ class Meta:
     @classmethod
     def from_json(cls, text: str, where: str) -> Meta:
         """Reads back what :meth:`to_json` wrote; ``where`` names the file in errors."""
-        stored = json.loads(text)
-        if stored["format"] != FORMAT:
-            raise CheckpointError(
-                f"{where}: written in format {stored['format']}, this version of dfcnn_ms reads format {FORMAT}; "
-                "use the version that wrote it"
-            )
-        return cls(
-            config=parse_config(stored["config"], where=where),
-            vocabulary=Vocabulary.from_json(json.dumps(stored["vocabulary"])),
-            cmvn=None if stored["cmvn"] is None else GlobalCmvn.from_dict(stored["cmvn"]),
-            manifests=stored["manifests"],
-            epoch=stored["epoch"],
-            step=stored["step"],
-            metrics=stored["metrics"],
-            decoding=stored.get("decoding", {}),
-            training=stored.get("training"),
+        stored = _checked(text, where)
+        try:
+            return cls(**stored | {
+                "config": parse_config(stored["config"], where=where),
+                "vocabulary": Vocabulary.from_json(json.dumps(stored["vocabulary"])),
+                "cmvn": None if stored["cmvn"] is None else GlobalCmvn.from_dict(stored["cmvn"]),
+            })  # fmt: skip
+        except (DataError, TypeError, ValueError) as error:
+            raise _damaged(where, str(error)) from None
+
+
+#: what is stored and of which type; a version before tuning and resuming stored no such thing
+_STORED: dict[str, tuple[type, ...]] = {
+    "config": (dict,), "vocabulary": (dict,), "cmvn": (dict, type(None)), "manifests": (dict,), "epoch": (int,),
+    "step": (int,), "metrics": (dict,), "decoding": (dict,), "training": (dict, type(None)),
+}  # fmt: skip
+_LATER: dict[str, Any] = {"decoding": {}, "training": None}
+_TRAINING: dict[str, tuple[type, ...]] = {
+    "history": (dict,), "network": (list,), "workers": (int,), "fingerprint": (str, int),
+}  # fmt: skip
+_HISTORY: dict[str, tuple[type, ...]] = {
+    "epochs": (list,), "timings": (list,), "step": (int,), "step_in_epoch": (int,), "sums": (dict,),
+    "counters": (dict,), "points": (list,),
+}  # fmt: skip
+
+
+def _checked(text: str, where: str) -> dict[str, Any]:
+    """What is stored, if every part of it is there and can be what it should be."""
+    try:
+        stored = json.loads(text.encode().decode())  # damage makes characters that there are not
+    except (ValueError, RecursionError):
+        raise _damaged(where, "it is no JSON") from None
+    if not isinstance(stored, dict) or "format" not in stored:
+        raise _damaged(where, "it does not say its format")
+    if stored["format"] != FORMAT:
+        raise CheckpointError(
+            f"{where}: written in format {stored['format']}, this version of dfcnn_ms reads format {FORMAT}; "
+            "use the version that wrote it"
         )
+    stored = _LATER | stored
+    _check_types(stored, _STORED, where)
+    if stored["training"] is not None:
+        _check_types(stored["training"], _TRAINING, where)
+        _check_types(stored["training"]["history"], _HISTORY, where)
+        _check_each(stored["training"]["network"], (str,), "network", where)
+    _check_each(stored["manifests"].values(), (str,), "manifests", where)
+    _check_each(stored["metrics"].values(), (int, float), "metrics", where)
+    _check_each(stored["decoding"].values(), (int, float), "decoding", where)
+    if not all(map(math.isfinite, stored["decoding"].values())) or not stored["decoding"].get("temperature", 1) > 0:
+        raise _damaged(where, f"'decoding' cannot be {stored['decoding']}")
+    return {name: stored[name] for name in _STORED}
+
+
+def _check_types(stored: Mapping[str, Any], wanted: Mapping[str, tuple[type, ...]], where: str) -> None:
+    for name, types in wanted.items():
+        if name not in stored:
+            raise _damaged(where, f"it has no {name!r}")
+        _check_each([stored[name]], types, name, where)
+
+
+def _check_each(values: Iterable[Any], types: tuple[type, ...], name: str, where: str) -> None:
+    for value in values:
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise _damaged(where, f"{name!r} holds {str(value)[:40]!r}")
+
+
+def _damaged(where: str, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{where}: what it says about its network is damaged: {what}; use an earlier one from "
+        "summary/<run>/checkpoints or train again"
+    )

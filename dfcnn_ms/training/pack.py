@@ -258,7 +258,8 @@ def _write_shards(folder: Path, utterances: Sequence[Utterance], record: _Record
             _commit(writer)
             names.append(f"{len(names):04d}.mindrecord")
             writer, room = _writer(folder / names[-1], record.schema, page), shard_bytes
-        writer.write_raw_data(records)
+        with _in_our_words():
+            writer.write_raw_data(records)
         room -= sum(getattr(one[record.what], "nbytes", len(one[record.what])) for one in records)
         bar.update(len(records))
     bar.close()
@@ -279,4 +280,16 @@ def _writer(path: Path, schema: dict[str, Any], page_bytes: int) -> Any:
 
 def _commit(writer: Any) -> None:
     if writer is not None:
-        writer.commit()
+        with _in_our_words():
+            writer.commit()
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """What MindRecord cannot write it tells on pages, in errors of its own, and seldom why."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError("MindRecord gave up; is there room for it on the disk?") from error

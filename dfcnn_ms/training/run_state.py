@@ -71,7 +71,10 @@ class RunState:
             return History(folder, self.config.unit, self.config.target)
         stored = state.meta.training
         self._check_same(stored)
-        history = History.from_dict(stored["history"], folder)
+        try:
+            history = History.from_dict(stored["history"], folder)
+        except TypeError as error:
+            raise CheckpointError(f"--resume {self.run}: its history is damaged ({error}); start it anew") from None
         for name, parameter in self.step.state().items():
             if name not in state.parameters or state.parameters[name].shape != parameter.shape:
                 raise CheckpointError(f"--resume {self.run}: its state has no {name} {parameter.shape}; start it anew")

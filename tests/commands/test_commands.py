@@ -48,6 +48,13 @@ def files(tmp_path_factory) -> Path:
     (files / "empty.jsonl").touch()
     (files / "gone.jsonl").write_text('{"id": "a", "audio": "gone.wav", "seconds": 1, "pinyin": "yi1"}\n')
     (files / "good.jsonl").write_text('{"id": "a", "audio": "good.wav", "seconds": 1, "pinyin": "yi1"}\n')
+    shutil.copy(files / "good.jsonl", files / "other.jsonl")
+    (files / "silent.jsonl").write_text('{"id": "a", "audio": "good.wav", "seconds": 1, "pinyin": ""}\n')
+    shutil.copy(files / "good.wav", files / "-dash.wav")
+    shutil.copy(files / "good.wav", files / "sound.ctm")
+    (files / "words.txt").write_text("yi1\n")
+    for name in ("link.png", "link.arpa"):
+        (files / name).symlink_to("words.txt")
     config = load_config("digits", ["model.hidden=[4]", "data.test=never.jsonl"])
     vocabulary = Vocabulary(("yi1",))
     network = config.model.build(num_bins=40, num_units=len(vocabulary))
@@ -60,7 +67,7 @@ def files(tmp_path_factory) -> Path:
 @pytest.fixture
 def folder(files, tmp_path, monkeypatch) -> Path:
     """A copy of these files, to stand in."""
-    shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(files, tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -87,7 +94,7 @@ def test_every_help_ends_with_an_example_and_costs_no_mindspore():
         assert page.rstrip().splitlines()[-1].strip().startswith(f"python -m dfcnn_ms.{command}")
 
 
-TRAIN = ("train", "data.train=good.jsonl", "data.dev=good.jsonl")
+TRAIN = ("train", "data.train=good.jsonl", "data.dev=other.jsonl")
 BAD = {
     "no config": (("train", "--config", "nowhere.yaml"), "nowhere.yaml: no such configuration"),
     "a folder as config": (("train", "--config", "a_folder"), "a_folder: is a directory"),
@@ -143,7 +150,82 @@ BAD = {
     "transcribe: missing": (("transcribe", "--ckpt", "good.ckpt", "no.wav"), "no.wav: no such file"),
     "transcribe: text": (("transcribe", "--ckpt", "good.ckpt", "text.wav"), "text.wav: not an audio file"),
     "transcribe: empty": (("transcribe", "--ckpt", "good.ckpt", "empty.wav"), "empty.wav: empty file"),
-    "transcribe: cut": (("transcribe", "--ckpt", "good.ckpt", "good.wav", "cut.wav"), "cut.wav: truncated"),
+    "transcribe: cut": (("transcribe", "--ckpt", "good.ckpt", "cut.wav"), "cut.wav: truncated"),
+    "transcribe: a dash": (
+        ("transcribe", "--ckpt", "good.ckpt", "-dash.wav"),
+        "begins with a dash is written ./-dash.wav",
+    ),
+    "train: dev is train": ((*TRAIN, "data.dev=good.jsonl"), "data.dev good.jsonl: is what is trained on"),
+    "train: out is init": ((*TRAIN, "--init", "good.ckpt", "--ckpt", "good.ckpt"), "would be written over good.ckpt"),
+    "eval: json is the manifest": (
+        ("eval", "--ckpt", "good.ckpt", "--manifest", "good.jsonl", "--json", "good.jsonl"),
+        "--json good.jsonl: would be written over good.jsonl, which is read; give another",
+    ),
+    "eval: json is the checkpoint": (
+        ("eval", "--ckpt", "good.ckpt", "--json", "./good.ckpt"),
+        "--json good.ckpt: would be written over good.ckpt",
+    ),
+    "eval: report is a model": (
+        ("eval", "--ckpt", "good.ckpt", "--hotwords", "words.txt", "--report", "a_folder/../words.txt"),
+        "would be written over words.txt",
+    ),
+    "eval: report is what is compared": (
+        ("eval", "--compare", "good.ckpt", "words.txt", "--report", "words.txt"),
+        "--report words.txt: would be written over words.txt",
+    ),
+    "eval: two outputs": (
+        ("eval", "--ckpt", "good.ckpt", "--json", "new", "--report", "./new"),
+        "--report new: --json new is the same file",
+    ),
+    "eval: nothing is said": (
+        ("eval", "--ckpt", "good.ckpt", "--manifest", "silent.jsonl"),
+        "silent.jsonl: nothing is said in it",
+    ),
+    "average: out is one of them": (
+        ("average", "good.ckpt", "cut.ckpt", "--out", "cut.ckpt"),
+        "--out cut.ckpt: would be written over cut.ckpt",
+    ),
+    "align: out is the manifest": (
+        ("align", "--ckpt", "good.ckpt", "--manifest", "good.jsonl", "--out", "good.jsonl"),
+        "--out good.jsonl: would be written over good.jsonl",
+    ),
+    "align: out is the text": (
+        ("align", "--ckpt", "good.ckpt", "--audio", "good.wav", "--text", "@words.txt", "--out", "words.txt"),
+        "--out words.txt: would be written over words.txt",
+    ),
+    "align: out is the sound": (
+        ("align", "--ckpt", "good.ckpt", "--audio", "sound.ctm", "--text", "yi1", "--out", "sound.ctm"),
+        "--out sound.ctm: would be written over sound.ctm",
+    ),
+    "calibrate: picture is the manifest": (
+        ("calibrate", "--ckpt", "good.ckpt", "--manifest", "link.png", "--picture", "link.png"),
+        "--picture link.png: would be written over link.png",
+    ),
+    "plot: out is the sound": (("plot", "link.png", "--out", "./link.png"), "would be written over link.png"),
+    "plot: a version is the sound": (
+        ("plot", "good.wav", "--augment", "1", "--wavs", "."),
+        "--wavs good.wav: would be written over",
+    ),
+    "ngram: out is the text": (
+        ("ngram", "train", "--text", "link.arpa", "--out", "link.arpa"),
+        "--out link.arpa: would be written over link.arpa",
+    ),
+    "ngram: out is the manifest": (
+        ("ngram", "train", "--manifest", "good.jsonl", "link.arpa", "--out", "link.arpa"),
+        "--out link.arpa: would be written over link.arpa",
+    ),
+    "ngram: out is the model": (
+        ("ngram", "prune", "--lm", "link.arpa", "--threshold", "1e-7", "--out", "link.arpa"),
+        "--out link.arpa: would be written over link.arpa",
+    ),
+    "ngram: converted onto itself": (
+        ("ngram", "convert", "--lm", "link.arpa", "--out", "a_folder/../link.arpa"),
+        "would be written over link.arpa",
+    ),
+    "hanzi: out is the text": (
+        ("hanzi", "train", "--text", "good.jsonl", "words.txt", "--out", "words.txt"),
+        "--out words.txt: would be written over words.txt",
+    ),
     "transcribe: folder": (("transcribe", "--ckpt", "good.ckpt", "a_folder"), "a_folder: is a directory"),
     "plot: nothing": (("plot",), "give either one sound file or --batch"),
     "plot: both": (("plot", "good.wav", "--batch"), "give either one sound file or --batch"),

@@ -221,3 +221,60 @@ def test_refused(
 def test_no_test_set_is_remembered(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"dfcnn\.ckpt: remembers no test set; give one with --manifest"):
         evaluation.main([])
+
+
+def changed(**values: object) -> None:
+    """The test set with other values for its first utterance."""
+    first, *others = (json.loads(line) for line in Path("test.jsonl").read_text().splitlines())
+    lines = [first | values, *others]
+    Path("test.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_length_that_the_sound_does_not_have(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed(seconds=9999)
+    with pytest.raises(DataError, match=r"test\.jsonl:1: 'seconds' is 9999, and .*a\.wav has 1\.\d\d s from there; "):
+        run(capsys)
+
+
+def test_the_clock_counts_the_sound_that_was_heard(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table may round up by a little, which is nobody's sound."""
+    run(capsys, "--json", "before.json")
+    first = json.loads(Path("test.jsonl").read_text().splitlines()[0])
+    changed(seconds=first["seconds"] + 0.4)
+    run(capsys, "--json", "after.json")
+    before, after = (json.loads(Path(name).read_text())["time"] for name in ("before.json", "after.json"))
+    assert before["sound_seconds"] == after["sound_seconds"] > 0
+
+
+def test_a_recording_that_counts_more_than_once_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run(capsys)
+    assert not caplog.messages
+    line = json.loads(Path("test.jsonl").read_text().splitlines()[0])
+    with Path("test.jsonl").open("a") as file:
+        for number in range(11):
+            file.write(json.dumps(line | {"id": f"again{number}"}) + "\n")
+        file.write(json.dumps(line | {"id": "part", "seconds": 0.5}) + "\n")
+    run(capsys)
+    (told,) = caplog.messages
+    assert re.search(
+        r"test\.jsonl: 12 utterances are the same sound, .*a\.wav; each counts, so the intervals are", told
+    )
+
+
+def test_a_text_of_punctuation_has_no_rate(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Choice, "load_hanzi", lambda choice: Speller() if choice.wants_characters else None)
+    changed(text="。")
+    assert "character" not in "\n".join(run(capsys, "--hanzi", "--json", "r.json"))
+    assert "Infinity" not in Path("r.json").read_text() and "NaN" not in Path("r.json").read_text()
+
+
+@pytest.mark.parametrize("flag", ["--json", "--report"])
+def test_no_output_takes_the_place_of_a_recording(folder: Path, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    before = Path("c.wav").read_bytes()
+    with pytest.raises(ConfigError, match=rf"{flag} c\.wav: would be written over .*c\.wav, which is read"):
+        run(capsys, flag, "c.wav")
+    assert Path("c.wav").read_bytes() == before

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from tones import PAUSE, TONE, VOCABULARY, Speller, begins, classifier, listener, speak, wave
 
 from dfcnn_ms import transcribe
-from dfcnn_ms.audio.wave import write_wave
+from dfcnn_ms.audio.wave import read_wave, write_wave
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.recognizer import Recognizer, Transcript
 from dfcnn_ms.text.pinyin import from_hanzi
 
 SAID = {"long.wav": "yi1 er4 san1 si4 yi1", "short.flac": "si4", "middle.wav": "er4 er4 san1", "nothing.wav": ""}
@@ -215,8 +219,94 @@ def test_a_folder_without_sound(folder: Path) -> None:
         transcribe.main(["empty"])
 
 
-def test_a_damaged_file_is_named_before_anything_is_heard(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_damaged_file_is_named_before_anything_is_heard(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recognizer, "load", lambda *_: pytest.fail("the network was loaded"))
     Path("cut.wav").write_bytes(Path("long.wav").read_bytes()[:9000])
-    with pytest.raises(DataError, match=r"cut\.wav: truncated"):
-        transcribe.main(["short.flac", "cut.wav"])
-    assert capsys.readouterr().out == ""
+    with pytest.raises(DataError, match=r"^cut\.wav: truncated"):
+        transcribe.main(["cut.wav"])
+    with pytest.raises(DataError, match=r"^2 of 2 recordings could not be heard; see above$"):
+        transcribe.main(["cut.wav", "no.wav"])
+    out, err = capsys.readouterr()
+    assert out == "" and [line.split(":")[1] for line in err.splitlines()] == [" cut.wav", " no.wav"]
+
+
+def test_a_damaged_file_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cut.wav").write_bytes(Path("long.wav").read_bytes()[:9000])
+    Path("set/deep/text.wav").write_text("no sound\n")
+    with pytest.raises(DataError, match=r"^4 of 8 recordings could not be heard; see above$"):
+        transcribe.main(["short.flac", "cut.wav", "set", "no.wav", "empty", "long.wav"])
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "short.flac\tsi4", "set/a.wav\tyi1", "set/deep/b.FLAC\ter4", f"long.wav\t{SAID['long.wav']}",
+    ]  # fmt: skip
+    assert [line.split(":")[:2] for line in err.splitlines()] == [
+        ["left out", f" {name}"] for name in ("cut.wav", "set/deep/text.wav", "no.wav", "empty")
+    ]
+
+
+def test_a_file_that_is_damaged_later_does_not_stop_its_batch(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One vanishes after it was found, one makes the network complain, one may no longer be read."""
+    for name in ("vanishes.wav", "loud.wav", "closed.wav"):
+        speak(Path(name), "yi1")
+    loud = read_wave("loud.wav")
+    write_wave("loud.wav", np.append(loud, loud))
+
+    class Deaf(Recognizer):
+        def hear(self, waves: Sequence[np.ndarray]) -> list[Transcript]:
+            if any(len(wave) == 2 * len(loud) for wave in waves):
+                raise DataError("sample 3 is beyond all loudness")
+            return super().hear(waves)
+
+    def read(file: str) -> np.ndarray:
+        if file == "closed.wav":
+            raise PermissionError(13, "Permission denied")
+        return read_wave(file)
+
+    def deaf() -> Recognizer:
+        Path("vanishes.wav").unlink()
+        recognizer = listener()
+        recognizer.__class__ = Deaf
+        return recognizer
+
+    monkeypatch.setattr(Recognizer, "load", lambda *_: deaf())
+    monkeypatch.setattr(transcribe, "read_wave", read)
+    with pytest.raises(DataError, match=r"^3 of 5 recordings could not be heard"):
+        transcribe.main(["--out", "made", "long.wav", "vanishes.wav", "loud.wav", "closed.wav", "short.flac"])
+    out, err = capsys.readouterr()
+    assert out == "transcripts: 2 in made\n"
+    assert sorted(path.name for path in Path("made").iterdir()) == ["long.txt", "short.txt"]
+    assert sorted(err.splitlines()) == [
+        "left out: closed.wav: cannot be read: Permission denied; check its permissions and those above it",
+        "left out: loud.wav: sample 3 is beyond all loudness",
+        "left out: vanishes.wav: no such file; check the path",
+    ]
+
+
+def test_a_folder_that_may_not_be_looked_into_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str = ".") -> Any:
+        if Path(path).name in ("deep", "empty"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match=r"^empty: cannot be read: Permission denied; check its permissions"):
+        transcribe.main(["empty"])
+    with pytest.raises(DataError, match=r"^1 of 2 recordings could not be heard"):
+        transcribe.main(["set"])
+    out, err = capsys.readouterr()
+    assert out == "set/a.wav\tyi1\n" and err.startswith("left out: set/deep: cannot be read: Permission denied")
+
+
+def test_a_transcript_is_not_written_over_what_is_read(folder: Path) -> None:
+    Path("long.txt").write_text("yi1\n")
+    with pytest.raises(ConfigError, match=r"--out long\.txt: would be written over long\.txt, which is read"):
+        transcribe.main(["--out", ".", "--hotwords", "long.txt", "long.wav"])
+    assert Path("long.txt").read_text() == "yi1\n"

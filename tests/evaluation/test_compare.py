@@ -226,6 +226,22 @@ BROKEN = {
     '{"results": [{"id": "a"}], "name": "x", "manifest": "m", "decoder": "greedy"}': "has no 'seconds'",
     '{"results": 3, "name": "x", "manifest": "m", "decoder": "greedy"}': "no results of an evaluation",
     '{"results": [3], "name": "x", "manifest": "m", "decoder": "greedy"}': "no results of an evaluation",
+    '{"results": [], "name": "x", "manifest": "m", "decoder": "greedy"}': "every 'reference' is empty",
+    "[" * 100_000: "cannot be read as JSON",
+}
+ENTRY = {"id": "a", "seconds": 1.0, "reference": "yi1", "hypothesis": "yi1"}
+BROKEN |= {
+    json.dumps({"results": [ENTRY | wrong], "name": "x", "manifest": "m", "decoder": "greedy"}): sentence
+    for wrong, sentence in (
+        ({"id": ["a"]}, r"'id' cannot be \['a'\]"),
+        ({"seconds": "1"}, "'seconds' cannot be 1"),
+        ({"seconds": True}, "'seconds' cannot be True"),
+        ({"hypothesis": 3}, "'hypothesis' cannot be 3"),
+        ({"reference": [1]}, r"'reference' cannot be \[1\]"),
+        ({"snr_db": "loud"}, "'snr_db' cannot be loud"),
+        ({"speaker": {}}, "'speaker' cannot be {}"),
+        ({"reference": ""}, "every 'reference' is empty"),
+    )
 }
 
 
