@@ -13,7 +13,7 @@ from dfcnn_ms.decoding.pronunciation import Pronunciation, pronunciation_of
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import Outputs, Recognizer, batches
 from dfcnn_ms.reporting.timings import Recording, Timed
-from dfcnn_ms.text.characters import has_hanzi
+from dfcnn_ms.text.characters import has_hanzi, normalized
 from dfcnn_ms.text.pinyin import from_hanzi, parse
 
 
@@ -68,7 +68,7 @@ def to_units(text: str, labels: str) -> list[str]:
 
 def characters_of(text: str, count: int) -> list[str]:
     """The characters of a text, one for each of its `count` syllables; empty ones where they do not match."""
-    plain = unicodedata.normalize("NFKC", text)
+    plain = normalized("NFKC", text)
     spoken = [one for one in plain if not one.isspace() and not unicodedata.category(one).startswith("P")]
     return spoken if has_hanzi(text) and len(spoken) == count else [""] * count
 

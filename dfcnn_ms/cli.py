@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import logging
 import os
 import re
@@ -149,11 +150,13 @@ def run(main: Callable[[list[str] | None], None]) -> NoReturn:
 
 
 def _open_streams() -> None:
-    """A stream that was closed before the start is nowhere, and its number belongs to no file of ours."""
+    """A stream closed before the start is nowhere, and its number no file's; what one cannot say is escaped."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = open(os.devnull, "r" if name == "stdin" else "w")  # noqa: SIM115 (as long as the process)
             setattr(sys, name, nowhere)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _outcome(main: Callable[[list[str] | None], None]) -> int:

@@ -13,6 +13,7 @@ import pydantic
 from pydantic import BeforeValidator, PlainSerializer
 
 from dfcnn_ms.errors import ConfigError, suggestion
+from dfcnn_ms.text.quoting import quoted, shortened
 
 #: the first word of pydantic's error types -> what was wanted
 _WANTED = {
@@ -25,6 +26,8 @@ _WANTED = {
     "tuple": "a list",
     "bool": "true or false",
     "path": "a path",
+    "string_too_long": "a shorter one",
+    "invalid_key": "keys that are text",
 }
 
 
@@ -50,15 +53,17 @@ def component(registry: Mapping[str, type], default: str | None = None) -> Any:
         if type(section) in registry.values():
             return section
         if not isinstance(section, Mapping) or ("kind" not in section and default is None):
-            raise ValueError(f"got {section!r}, wanted a section with a kind, one of: {', '.join(registry)}")
+            raise ValueError(f"got {quoted(section)}, wanted a section with a kind, one of: {', '.join(registry)}")
         options = {key: value for key, value in section.items() if key != "kind"}
         kind = section.get("kind", default)
-        if kind not in registry:
-            raise ValueError(f"unknown kind {kind!r}; {suggestion(str(kind), registry)}, or --plugin FILE adds kinds")
+        if not isinstance(kind, str) or kind not in registry:
+            raise ValueError(
+                f"unknown kind {quoted(kind)}; {suggestion(str(kind), registry)}, or --plugin FILE adds kinds"
+            )
         fields = {field.name for field in dataclasses.fields(registry[kind]) if field.init}
         for key in options:
             if key not in fields:
-                raise ValueError(f"unknown key {key!r} for kind {kind!r}; {suggestion(str(key), fields)}")
+                raise ValueError(f"unknown key {quoted(key)} for kind {kind!r}; {suggestion(str(key), fields)}")
         try:
             return pydantic.TypeAdapter(registry[kind]).validate_python(options)
         except pydantic.ValidationError as error:
@@ -86,7 +91,7 @@ def sentence(error: pydantic.ValidationError, page: type, above: tuple[int | str
     location = (*above, *first["loc"])
     if isinstance(inner, Nested):
         return sentence(inner.error, inner.kind, location)
-    place = ".".join(str(part) for part in location)
+    place = shortened(".".join(str(part) for part in location))
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key {place!r}; {suggestion(str(location[-1]), _keys_at(page, first['loc'][:-1]))}"
     if first["type"] == "missing":
@@ -96,7 +101,7 @@ def sentence(error: pydantic.ValidationError, page: type, above: tuple[int | str
         return f"{place}: {said}" if place else said
     kind, otherwise = first["type"], first["msg"].removeprefix("Input should be ")
     wanted = _WANTED.get(kind) or _WANTED.get(kind.split("_")[0], otherwise)
-    return f"{place}: got {first['input']!r}, wanted {wanted}"
+    return f"{place}: got {quoted(first['input'])}, wanted {wanted}"
 
 
 def _keys_at(section: Any, location: tuple[int | str, ...]) -> list[str]:

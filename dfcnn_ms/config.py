@@ -6,12 +6,13 @@ here imports MindSpore.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dfcnn_ms.audio.augment import FEATURE_AUGMENTATIONS, WAVE_AUGMENTATIONS
@@ -21,8 +22,18 @@ from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models import NETWORKS, Dfcnn
 from dfcnn_ms.schedules import SCHEDULES, Cosine
 from dfcnn_ms.tasks import TASKS, Ctc
+from dfcnn_ms.text.quoting import quoted, shortened
+from dfcnn_ms.yaml_pages import YamlError, read_yaml, write_yaml
 
 DEFAULT_CONFIG = "digits"
+#: of a page; those that are shipped have two thousand
+MOST_BYTES = 1 << 18
+#: numbers of a network: with their gradients and two moments they take 16 GB
+MOST_PARAMETERS = 10**9
+#: any whole number in the section of a network: channels, units, layers
+MOST_WIDTH = 100_000
+#: epochs, steps, files and other things that somebody may ask for
+MOST_COUNTED = 10**9
 
 
 class Section(BaseModel):
@@ -58,7 +69,7 @@ class DataConfig(Section):
     balance: Literal["none", "class", "length"] = "none"
     cache: bool = False
     packed: bool = False
-    workers: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, le=256)
 
 
 class AugmentConfig(Section):
@@ -96,35 +107,38 @@ class TrainConfig(Section):
         save_every: keep the network of every so many epochs; 0: only of the best.
         keep_last, keep_best: how many of the last states, and of the best networks, stay on disk.
         summary_every: steps between two points of MindInsight's curves.
+        read_every: steps between two looks at losses and gradients. A GPU or Ascend has to be waited for at each look;
+            with 20 a step that is not finite, or a Ctrl-C, is answered up to 19 steps later, and nothing else changes.
     """
 
-    epochs: int = Field(default=20, ge=1)
-    batch_size: int = Field(default=16, ge=1)
-    buckets: int = Field(default=3, ge=1)
+    epochs: int = Field(default=20, ge=1, le=MOST_COUNTED)
+    batch_size: int = Field(default=16, ge=1, le=4096)
+    buckets: int = Field(default=3, ge=1, le=100)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
+    rate: float = Field(default=1e-3, gt=0, le=1000)
+    weight_decay: float = Field(default=0.0, ge=0, le=1000)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     schedule: component(SCHEDULES) = Cosine()  # type: ignore[valid-type]
     clip_norm: float = Field(default=5.0, ge=0)
     amp: Annotated[Literal["off", "auto", "O2", "O3"], BeforeValidator(_off)] = "off"
     mode: Literal["graph", "pynative"] = "graph"
     sink: bool = False
-    seed: int = Field(default=0, ge=0)
-    early_stopping: int = Field(default=0, ge=0)
-    accumulate: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    early_stopping: int = Field(default=0, ge=0, le=MOST_COUNTED)
+    accumulate: int = Field(default=1, ge=1, le=MOST_COUNTED)
     ema: float = Field(default=0.0, ge=0, lt=1)
     batch_norm: Literal["local", "synchronised"] = "local"
-    sorta_grad: int = Field(default=0, ge=0)
-    blank_bias: float = 0.0
+    sorta_grad: int = Field(default=0, ge=0, le=MOST_COUNTED)
+    blank_bias: float = Field(default=0.0, ge=-1000, le=1000)
     freeze: tuple[str, ...] = ()
     coach: Annotated[Literal["off", "say", "act"], BeforeValidator(_off)] = "say"
-    gradient_report: int = Field(default=0, ge=0)
-    save_steps: int = Field(default=0, ge=0)
-    save_every: int = Field(default=0, ge=0)
-    keep_last: int = Field(default=2, ge=1)
-    keep_best: int = Field(default=1, ge=1)
-    summary_every: int = Field(default=20, ge=1)
+    gradient_report: int = Field(default=0, ge=0, le=MOST_COUNTED)
+    save_steps: int = Field(default=0, ge=0, le=MOST_COUNTED)
+    save_every: int = Field(default=0, ge=0, le=MOST_COUNTED)
+    keep_last: int = Field(default=2, ge=1, le=MOST_COUNTED)
+    keep_best: int = Field(default=1, ge=1, le=MOST_COUNTED)
+    summary_every: int = Field(default=20, ge=1, le=MOST_COUNTED)
+    read_every: int = Field(default=1, ge=1, le=MOST_COUNTED)
 
 
 class Config(Section):
@@ -139,7 +153,7 @@ class Config(Section):
         train: how it learns.
     """
 
-    name: str = Field(default="dfcnn", pattern=r"^[\w.-]+$")
+    name: str = Field(default="dfcnn", pattern=r"^\w[\w.-]*$", max_length=50)
     task: component(TASKS, default="ctc") = Ctc()  # type: ignore[valid-type]
     data: DataConfig
     features: component(FEATURES) = LogMel()  # type: ignore[valid-type]
@@ -147,6 +161,20 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     model: component(NETWORKS, default="dfcnn") = Dfcnn()  # type: ignore[valid-type]
     train: TrainConfig = TrainConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _network_fits(self) -> Config:
+        for place, number in _whole_numbers(dataclasses.asdict(self.model), "model"):
+            if abs(number) > MOST_WIDTH:
+                raise ValueError(f"{place}: got {quoted(number)}, wanted at most {MOST_WIDTH}")
+        try:
+            count = self.model.parameters(num_bins=self.features.num_bins, num_units=3)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        if count > MOST_PARAMETERS:
+            got, most = (f"{number / 1e6:,.0f} million" for number in (count, MOST_PARAMETERS))
+            raise ValueError(f"model: has {got} parameters, wanted at most {most}; give narrower layers")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _task_fits(self) -> Config:
@@ -172,7 +200,16 @@ class Config(Section):
 
     def to_yaml(self) -> str:
         """The resolved page, every default written out; reading it back gives this very value."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return write_yaml(self.model_dump(mode="json"))
+
+
+def _whole_numbers(value: Any, place: str) -> Iterator[tuple[str, int]]:
+    """Every whole number in nested sections and lists, and where in the page it stands."""
+    if isinstance(value, int):
+        yield place, value
+    elif isinstance(value, dict | list | tuple):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _whole_numbers(inner, f"{place}.{key}")
 
 
 def load_config(name: str, overrides: Iterable[str] = ()) -> Config:
@@ -205,16 +242,23 @@ def parse_config(page: Mapping[str, Any], where: str) -> Config:
 def find_config(name: str) -> Path:
     """The file of a page: the path itself, or a page shipped with the package."""
     path = Path(name)
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     for folder in _shipped_folders():
         shipped = folder / f"{path.stem}.yaml"
-        if shipped.is_file() and path.name in (path.stem, shipped.name):
+        if os.path.isfile(shipped) and path.name in (path.stem, shipped.name):
             return shipped
-    if path.is_dir():
-        raise ConfigError(f"{name}: is a directory, wanted a YAML file such as configs/digits.yaml")
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        raise ConfigError(f"{name}: cannot be reached: {error.strerror}; check the permissions of its folder") from None
+    except (OSError, ValueError):
+        pass  # there is none, or there can be none
+    if os.path.exists(path):
+        kind = "a directory" if os.path.isdir(path) else "a pipe or a device"
+        raise ConfigError(f"{name}: is {kind}, wanted a YAML file such as configs/digits.yaml")
     known = sorted({file.stem for folder in _shipped_folders() for file in folder.glob("*.yaml")})
-    raise ConfigError(f"{name}: no such configuration; give a YAML file, or one of: {', '.join(known)}")
+    raise ConfigError(f"{shortened(name)}: no such configuration; give a YAML file, or one of: {', '.join(known)}")
 
 
 def _shipped_folders() -> list[Path]:
@@ -225,13 +269,13 @@ def _shipped_folders() -> list[Path]:
 
 def _read_page(path: Path) -> dict[str, Any]:
     try:
-        page = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"{path}: has more than {MOST_BYTES} bytes, wanted a page such as configs/digits.yaml")
+        page = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error}); wanted a YAML file") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)})") from None
+    except YamlError as error:
+        raise ConfigError(f"{path}{error.line}: not valid YAML ({error})") from None
     if not isinstance(page, dict):
         raise ConfigError(f"{path}: got {type(page).__name__}, wanted a page of sections such as 'data:' and 'train:'")
     return page
@@ -241,11 +285,11 @@ def _apply(page: dict[str, Any], override: str) -> None:
     """Writes one ``section.key=value`` into the page."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"{override!r}: wanted an override such as train.epochs=3")
+        raise ConfigError(f"{quoted(override)}: wanted an override such as train.epochs=3")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"{override!r}: the value is not valid YAML; quote it") from None
+        value = read_yaml(text)
+    except YamlError as error:
+        raise ConfigError(f"{quoted(override)}: the value is not valid YAML ({error}); quote it") from None
     *sections, last = key.split(".")
     target: Any = page
     for section in sections:
@@ -257,15 +301,16 @@ def _apply(page: dict[str, Any], override: str) -> None:
 
 
 def _step_into(target: Any, section: str, key: str) -> Any:
-    if isinstance(target, list):
-        return target[_index(target, section, key)]
-    child = target.setdefault(section, {})
+    child = target[_index(target, section, key)] if isinstance(target, list) else target.setdefault(section, {})
     if not isinstance(child, dict | list):
-        raise ConfigError(f"unknown key {key!r}: {section!r} is a value, not a section")
+        raise ConfigError(f"unknown key {quoted(key)}: {quoted(section)} is a value, not a section")
     return child
 
 
 def _index(items: list[Any], text: str, key: str) -> int:
-    if not text.isdigit() or int(text) >= len(items):
-        raise ConfigError(f"unknown key {key!r}: wanted a position from 0 to {len(items) - 1}, got {text!r}")
-    return int(text)
+    positions = {str(index): index for index in range(len(items))}
+    if text not in positions:
+        raise ConfigError(
+            f"unknown key {quoted(key)}: wanted a position from 0 to {len(items) - 1}, got {quoted(text)}"
+        )
+    return positions[text]

@@ -151,4 +151,4 @@ def read_text(path: PathLike, name: str = "") -> str:
 def write_text(path: PathLike, text: str) -> None:
     """Writes a text file, UTF-8, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # a name may be no text at all

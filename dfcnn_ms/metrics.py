@@ -9,7 +9,6 @@ Example:
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -17,6 +16,7 @@ from itertools import zip_longest
 import numpy as np
 
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.text.characters import normalized
 
 #: utterances drawn in one go when two systems are compared
 DRAWS_AT_ONCE = 1 << 20
@@ -109,7 +109,7 @@ def characters(text: str) -> list[str]:
     >>> characters("你好, ＯＫ!")
     ['你', '好', 'o', 'k']
     """
-    return [character for character in unicodedata.normalize("NFKC", text).casefold() if character.isalnum()]
+    return [character for character in normalized("NFKC", text).casefold() if character.isalnum()]
 
 
 def bootstrap_interval(

@@ -125,3 +125,8 @@ def test_two_outputs_are_two_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--report .*x: --json .*x is the same file; give each a file of its own"):
         check_outputs([("--json", tmp_path / "x"), ("--report", tmp_path / "y" / ".." / "x")], [])
     check_outputs([("--json", "/dev/null"), ("--report", "/dev/null")], ["/dev/null"])
+
+
+def test_a_name_that_is_no_text_is_written_as_an_escape(tmp_path):
+    write_text(tmp_path / "a.txt", "caf\udce9.wav 你\n")
+    assert (tmp_path / "a.txt").read_bytes() == "caf\\udce9.wav 你\n".encode()

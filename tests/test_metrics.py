@@ -328,3 +328,18 @@ def test_character_error_rate_is_that_of_jiwer() -> None:
     assert edits(characters(said), characters(written)).rate == jiwer.cer(
         "今天天气很好我们去公园", "今天天汽好我们去公园吧"
     )
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
+def test_interval_leaves_out_as_much_below_as_above(level: float) -> None:
+    """Utterances of one syllable, half of them wrong: the rates drawn follow the binomial distribution."""
+    count = 400
+    counts = [Edits(n % 2, 0, 0, 1, 1) for n in range(count)]
+    found = bootstrap_interval(counts, rng=np.random.default_rng(0), samples=10_000, level=level)
+    exact = binom.ppf([(1 - level) / 2, (1 + level) / 2], count, 0.5) / count
+    np.testing.assert_allclose(found, exact, atol=1.01 / count)
+
+
+def test_characters_of_a_text_with_a_million_marks() -> None:
+    """Sorting so many marks on one letter would take a quarter of an hour."""
+    assert characters("a" + "\u0301\u0323" * 500_000 + "绿") == ["\u1ea1", "绿"]

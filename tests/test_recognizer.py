@@ -13,7 +13,7 @@ from dfcnn_ms.decoding import BeamSearch, Greedy, Hotwords, Ranking
 from dfcnn_ms.decoding.align import align_ctc
 from dfcnn_ms.decoding.boundaries import boundaries
 from dfcnn_ms.decoding.ngram import train
-from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import BATCH_SECONDS, BATCH_SIZE, PAD_FRAMES, Alternative, Recognizer, by_length
 from dfcnn_ms.tasks import Ctc
 
@@ -215,3 +215,24 @@ def test_other_classes_are_alternatives() -> None:
     confidences = [one.confidence, *(other.confidence for other in one.alternatives)]
     assert confidences == sorted(confidences, reverse=True) and sum(confidences) <= 1
     assert confidences[1] == pytest.approx(np.exp(one.alternatives[0].log_prob))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 1e18])
+def test_sound_that_no_recording_has_is_refused_and_not_heard_as_silence(value: float) -> None:
+    samples = wave("yi1 er4")
+    samples[100] = value
+    with pytest.raises(DataError, match=r"sample 100 is .*, where full scale is 1"):
+        listener().hear([samples])
+
+
+@pytest.mark.parametrize(("share", "characters"), [(1.05, "一"), (0.95, "二")])
+def test_half_of_the_language_model_outweighs_what_is_less_than_half(share: float, characters: str) -> None:
+    """The sound is for yi1 by a share of half of what the decoder's language model is for er4."""
+    recognizer, model = listener(), train([["er4"]] * 9 + [["yi1"]], order=2)
+    recognizer.hanzi = Speller()  # type: ignore[assignment]
+    search = BeamSearch(nbest=5, min_log_prob=-9.5, language=model.scorer(VOCABULARY.symbols), length_bonus=1.0)
+    odds = share * 0.5 * 0.5 * (model.log_prob(["er4"]) - model.log_prob(["yi1"]))
+    log_probs = np.full((1, 1, len(VOCABULARY)), -9.0)
+    log_probs[0, 0, VOCABULARY.encode(["yi1", "er4"])] = -1.0, -1.0 - odds
+    sentence = recognizer.sentence(search(log_probs, [1])[0])
+    assert sentence is not None and sentence.text == characters

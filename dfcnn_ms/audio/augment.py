@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from dfcnn_ms.audio.wave import SAMPLE_RATE, SOUND_SUFFIXES, Array, duration, read_wave, resample
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.text.quoting import quoted
 
 Range = tuple[float, float]
 
@@ -35,6 +36,11 @@ _MU = 255.0
 _NOISE_SAMPLES = 2**19
 # Fourier transforms of so many rows at once take little more time than one of them alone.
 _ROWS = 4
+
+# How much louder, longer or wider anything can become: beyond, there is no speech left, and no memory.
+_DECIBELS = (-100.0, 100.0)
+_FACTORS = (0.1, 10.0)
+_MOST_MASKED = 10_000
 
 COLOURS: dict[str, Callable[[Array], Array]] = {
     "white": np.ones_like,
@@ -121,7 +127,7 @@ class RandomFiles:
 def _sound_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path] if path.is_file() else []
-    return sorted(file for file in path.rglob("*") if file.suffix.lower() in SOUND_SUFFIXES)
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in SOUND_SUFFIXES and file.is_file())
 
 
 class WithRecordings(Augmentation):
@@ -151,7 +157,11 @@ class Speed(Augmentation):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(len(self.factors) > 0, "factors is empty; give at least one speed, such as 1.0")
-        _require(min(self.factors) > 0, f"factors is {self.factors}; each must be above 0")
+        low, high = _FACTORS
+        _require(
+            all(low <= factor <= high for factor in self.factors),
+            f"factors is {quoted(self.factors)}; each must be from {low:g} to {high:g}",
+        )
 
     @property
     def longest(self) -> float:
@@ -175,7 +185,7 @@ class Gain(Augmentation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_range("low_db, high_db", (self.low_db, self.high_db))
+        _require_range("low_db, high_db", (self.low_db, self.high_db), *_DECIBELS)
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         return x * np.float32(_amplitude(rng.uniform(self.low_db, self.high_db)))
@@ -198,7 +208,7 @@ class AddNoise(WithRecordings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_range("snr_db", self.snr_db)
+        _require_range("snr_db", self.snr_db, *_DECIBELS)
         unknown = [colour for colour in self.colours if colour not in COLOURS]
         _require(not unknown, f"colours has {unknown}; choose from {', '.join(COLOURS)}")
         _require(len(self.colours) + len(self.recordings) > 0, "no noise to add; name a colour or a recording")
@@ -228,8 +238,8 @@ class Room(WithRecordings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_range("rt60", self.rt60, above=0)
-        _require_range("direct_db", self.direct_db)
+        _require_range("rt60", self.rt60, above=0, most=10)
+        _require_range("direct_db", self.direct_db, *_DECIBELS)
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         if self.recordings:
@@ -257,8 +267,8 @@ class BandLimit(Augmentation):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require(self.bits == 0 or 2 <= self.bits <= 16, f"bits is {self.bits}; give 0 or 2 to 16")
-        _require_range("low_hz", self.low_hz, above=0)
-        _require_range("high_hz", self.high_hz, above=self.low_hz[1])
+        _require_range("low_hz", self.low_hz, above=0, most=SAMPLE_RATE)
+        _require_range("high_hz", self.high_hz, above=self.low_hz[1], most=SAMPLE_RATE)
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         low_hz, high_hz = rng.uniform(*self.low_hz), rng.uniform(*self.high_hz)
@@ -296,7 +306,14 @@ class SpecAugment(Augmentation):
         super().__post_init__()
         for name in ("time_masks", "time_width", "freq_masks", "freq_width"):
             value = getattr(self, name)
-            _require(isinstance(value, int) and value >= 0, f"{name} is {value!r}; give 0 or a whole number above")
+            _require(
+                isinstance(value, int) and 0 <= value <= _MOST_MASKED,
+                f"{name} is {quoted(value)}; give a whole number from 0 to {_MOST_MASKED}",
+            )
+        _require(
+            self.value is None or abs(self.value) <= _MOST_MASKED,
+            f"value is {self.value}; give a number from {-_MOST_MASKED} to {_MOST_MASKED}, or none",
+        )
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         masked = x.copy()
@@ -317,7 +334,7 @@ class TimeStretch(Augmentation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_range("low, high", (self.low, self.high), above=0)
+        _require_range("low, high", (self.low, self.high), above=0, most=_FACTORS[1])
 
     @property
     def longest(self) -> float:
@@ -345,7 +362,7 @@ class FreqWarp(Augmentation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_range("low, high", (self.low, self.high), above=0)
+        _require_range("low, high", (self.low, self.high), above=0, most=_FACTORS[1])
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         factor = rng.uniform(self.low, self.high)
@@ -506,11 +523,10 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(f"augmentation: {message}")
 
 
-def _require_range(name: str, limits: Range, above: float = -math.inf) -> None:
-    _require(len(limits) == 2, f"{name} is {limits}; give two numbers, the lower first")
+def _require_range(name: str, limits: Range, above: float, most: float) -> None:
+    _require(len(limits) == 2, f"{name} is {quoted(limits)}; give two numbers, the lower first")
     low, high = limits
     _require(
-        above < low <= high < math.inf,
-        f"{name} is {low}, {high}; give two numbers, the lower first"
-        + (f" and above {above:g}" if above > -math.inf else ""),
+        above < low <= high <= most,
+        f"{name} is {low}, {high}; give two numbers, the lower first and above {above:g}, at most {most:g}",
     )

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfcnn_ms.audio.wave import Array
+from dfcnn_ms.audio.wave import LONGEST_SECONDS, Array, unsound_sample
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.text.quoting import quoted
 
 if TYPE_CHECKING:
     from dfcnn_ms.audio.fft import PowerSpectrum
@@ -32,6 +33,8 @@ WINDOWS: dict[str, Callable[[int], NDArray[np.float64]]] = {
     "rectangular": np.ones,
 }
 
+# Far beyond what anybody wants; memory for filters and frames is asked for when a page is read.
+_MOST = {"sample_rate": 768_000, "window_ms": 1000.0, "hop_ms": 1000.0, "n_fft": 1 << 14, "n_mels": 512, "floor": 1e6}
 # Some seconds: small enough for a CPU cache, large enough to hide the cost of a call.
 _BLOCK_FRAMES = 256
 # Neighbouring mel bands share their Fourier bins, so that a product over few bands can leave out the others.
@@ -56,7 +59,7 @@ class Features(ABC):
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "window_ms", "hop_ms", "n_fft"):
-            _require_positive(self, name)
+            _require_positive(self, name, _MOST[name])
         _require(self.hop_samples > 0, f"hop_ms {self.hop_ms} is less than a sample; give a longer hop")
         _require(
             0 < self.window_samples <= self.n_fft,
@@ -85,7 +88,7 @@ class Features(ABC):
 
     def __call__(self, wave: Array) -> Array:
         """Turn samples (N,), N >= 1, full scale 1.0, into features (T, F), float32 and contiguous."""
-        wave = self._extended(self._prepare(_check_wave(wave)))
+        wave = self._extended(self._prepare(_check_wave(wave, self.sample_rate)))
         features = np.empty((self.num_frames(len(wave)), self.num_bins), np.float32)
         powers = np.empty((min(len(features), _BLOCK_FRAMES), self.n_fft // 2 + 1), np.float32)
         for start in range(0, len(features), _BLOCK_FRAMES):
@@ -141,7 +144,7 @@ class LinearSpectrogram(Features):
         bins = self.n_fft // 2 + 1
         _require(0 < self.n_bins <= bins, f"n_bins is {self.n_bins}; n_fft {self.n_fft} allows 1 to {bins}")
         _require_window(self.window)
-        _require_positive(self, "floor")
+        _require_positive(self, "floor", _MOST["floor"])
 
     @property
     def num_bins(self) -> int:
@@ -180,8 +183,8 @@ class LogMel(Features):
     def __post_init__(self) -> None:
         super().__post_init__()
         _require_window(self.window)
-        _require_positive(self, "n_mels")
-        _require_positive(self, "floor")
+        _require_positive(self, "n_mels", _MOST["n_mels"])
+        _require_positive(self, "floor", _MOST["floor"])
         _require_band(self.low_hz, self.high_hz, self.sample_rate)
         _require_no_empty_band(self.filters)
 
@@ -245,12 +248,13 @@ class Mfcc(Features):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_positive(self, "n_mels")
+        _require_positive(self, "n_mels", _MOST["n_mels"])
         _require(
             0 < self.n_ceps <= self.n_mels,
             f"n_ceps is {self.n_ceps}; n_mels {self.n_mels} allows 1 to {self.n_mels}",
         )
-        _require(self.lifter >= 0, f"lifter is {self.lifter}; it must be 0 or more")
+        _require(0 <= self.lifter <= 1000, f"lifter is {quoted(self.lifter)}; give 0 to 1000")
+        _require(0 <= self.preemphasis <= 1, f"preemphasis is {self.preemphasis}; give 0 to 1")
         _require_band(self.low_hz, self.high_hz, self.sample_rate)
         _require_no_empty_band(self.filters)
 
@@ -427,12 +431,18 @@ def _round_half_up(value: float) -> int:
     return math.floor(value + 0.5)
 
 
-def _check_wave(wave: Array) -> Array:
+def _check_wave(wave: Array, sample_rate: int) -> Array:
     wave = np.asarray(wave)
     if wave.ndim != 1 or not len(wave):
         raise DataError(f"features: got samples of shape {wave.shape}; give one row (N,) with N at least 1")
     if not np.issubdtype(wave.dtype, np.floating):
         raise DataError(f"features: got {wave.dtype} samples; scale them to float32 in [-1, 1]")
+    if len(wave) > LONGEST_SECONDS * sample_rate:
+        minutes = len(wave) / sample_rate / 60
+        raise DataError(f"features: got {minutes:.1f} minutes; give parts of at most {LONGEST_SECONDS / 60:.0f}")
+    where = unsound_sample(wave)
+    if where is not None:
+        raise DataError(f"features: sample {where} is {wave[where]:g}; give samples in [-1, 1], where full scale is 1")
     return np.ascontiguousarray(wave, dtype=np.float32)
 
 
@@ -446,9 +456,10 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(f"features: {message}")
 
 
-def _require_positive(features: Features, name: str) -> None:
+def _require_positive(features: Features, name: str, most: float) -> None:
     value = getattr(features, name)
-    _require(0 < value < math.inf, f"{name} is {value}; it must be above 0")
+    _require(value > 0, f"{name} is {quoted(value)}; it must be above 0")
+    _require(value <= most, f"{name} is {quoted(value)}; give at most {most:g}")
 
 
 def _require_window(window: str) -> None:

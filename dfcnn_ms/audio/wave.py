@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import replacing
+from dfcnn_ms.places import check_file
 
 Array = NDArray[np.float32]
 
@@ -25,12 +27,27 @@ SAMPLE_RATE = 16_000
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+#: what is read: formats that say how long they are, so that a file that was cut short is noticed
+READ_FORMATS = frozenset(["WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3"])
 
+#: a recording that is heard in one piece; half an hour takes 2 GB, and memory grows faster than length
+LONGEST_SECONDS = 1800.0
+#: no recording is so loud, 60 dB beyond full scale; whole numbers that somebody stored as floats are
+LOUDEST = 1000.0
+#: Hz; from the slowest coders of speech to the fastest converters
+RATES = (1000, 768_000)
+
+# Samples, all channels together, that are read in one go: 16 MB.
+_AT_ONCE = 1 << 22
+# Silence is what takes the fewest bytes; no coder says more than about 5,000 samples in one of them.
+_MOST_PER_BYTE = 8192
 # libsndfile repairs what was cut short silently, and only notes it in its log.
-_SHORT_CHUNK = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
+_SHORT_CHUNK = re.compile(r"(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(should be (\d+)\)")
+_NIST_COUNT = re.compile(rb"\nsample_count -i (\d{1,18})\n")
 _SHORT_OGG = re.compile(r"End-Of-Stream flag set|lacks an end-of-stream bit|Junk after the last page")
-# A program that writes to a pipe cannot know the size and fills in one near 2 or 4 GiB.
+# A program that writes to a pipe cannot know the size and fills in one near 2 or 4 GiB, where 32 bits hold it.
 _STREAMED_BYTES = 0x7FFF0000
+_SIZE_OF_64_BITS = frozenset(["RF64", "W64", "CAF"])
 # MP3 headers count whole frames; decoders may lose a few of them at the ends.
 _MP3_SLACK = 3 * 1152
 
@@ -45,7 +62,7 @@ def read_wave(
     """Read a sound file, or a part of it, as one channel.
 
     Args:
-        path: A wav, flac, ogg or mp3 file (or whatever else libsndfile reads).
+        path: A wav, flac, ogg or mp3 file (or another of `READ_FORMATS`).
         sample_rate: The rate of the result; other rates are resampled.
         start: Where to begin, in seconds.
         seconds: How much to read; to the end of the file if not given or if the file ends earlier.
@@ -54,14 +71,12 @@ def read_wave(
         Samples (N,), float32, contiguous, full scale 1.0; channels are averaged.
 
     Raises:
-        DataError: The file is missing, not audio, damaged, without samples, or not finite.
+        DataError: The file is missing, not audio, damaged, without samples, too long, or not finite.
     """
     path = Path(path)
-    with _open(path) as sound:
+    with opened(path) as sound:
         rate = sound.samplerate
-        samples = _read_segment(path, sound, start, seconds)  # (N, C)
-    wave = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)  # (N, C) -> (N,)
-    _check_finite(path, wave, rate)
+        wave = _read_segment(path, sound, start, seconds)  # (N,)
     wave = resample(wave, rate, sample_rate)
     if not len(wave):
         raise DataError(f"{path}: too short to give one sample at {sample_rate} Hz; remove the file")
@@ -80,7 +95,10 @@ def write_wave(path: str | os.PathLike[str], wave: Array | NDArray[np.int16], sa
         raise ConfigError(f"{path}: cannot write {path.suffix or 'a file without suffix'}; use .wav or .flac")
     pcm = _to_int16(path, wave)
     with replacing(path, durable=False) as temporary:
-        soundfile.write(temporary, pcm, sample_rate, format=format_name, subtype="PCM_16")
+        try:
+            soundfile.write(_as_written(temporary), pcm, sample_rate, format=format_name, subtype="PCM_16")
+        except soundfile.LibsndfileError as error:
+            raise DataError(f"{path}: cannot be written: {error.error_string}; what was there is untouched") from None
 
 
 def resample(wave: Array, from_rate: float, to_rate: float) -> Array:
@@ -104,37 +122,61 @@ def resample(wave: Array, from_rate: float, to_rate: float) -> Array:
 
 def duration(path: str | os.PathLike[str]) -> float:
     """Seconds of sound in a file, from its header alone."""
-    with _open(Path(path)) as sound:
+    with opened(Path(path)) as sound:
         return float(sound.frames / sound.samplerate)
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+def check_length(path: str | os.PathLike[str], seconds: float) -> None:
+    """Makes sure that so much of a file can be heard in one piece.
+
+    Raises:
+        DataError: it is too long; says how to cut it.
+    """
+    if seconds > LONGEST_SECONDS:
+        cure = "`ffmpeg -i talk.wav -f segment -segment_time 600 part%03d.wav` cuts a file into parts of ten"
+        raise DataError(
+            f"{path}: {seconds / 60:.1f} minutes are too long to be heard in one piece, at most"
+            f" {LONGEST_SECONDS / 60:.0f} are read; {cure}"
+        )
+
+
+def unsound_sample(samples: NDArray[Any]) -> int | None:
+    """Where the first sample of (N,) or (N, C) lies, row by row, that is no number or beyond all loudness."""
+    if samples.min() >= -LOUDEST and samples.max() <= LOUDEST:  # false for NaN
+        return None
+    return int(np.argmin(np.abs(samples) <= LOUDEST))
+
+
+def opened(path: Path) -> soundfile.SoundFile:
     """Open a file that libsndfile understands and whose header tells the truth."""
-    head = _first_bytes(path)
+    head, size = _first_bytes(path)
     try:
-        sound = soundfile.SoundFile(path)
+        sound = soundfile.SoundFile(_as_written(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: `.raw` has no header
         raise DataError(f"{path}: {_why_not_audio(head, error)}; give a wav, flac, ogg or mp3 file") from None
-    problem = _header_problem(sound)
+    problem = _untrue(sound, size) or _header_problem(sound, head)
     if problem:
         sound.close()
         raise DataError(f"{path}: {problem}")
     return sound
 
 
-def _first_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError(f"{path}: is a directory; give one sound file")
+def _as_written(path: Path) -> str | bytes:
+    """The name as the file system has it: soundfile cannot spell one that is not UTF-8."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
+
+
+def _first_bytes(path: Path) -> tuple[bytes, int]:
+    """The beginning of a file, and how many bytes it has."""
+    check_file(path, "one sound file")
     try:
         with path.open("rb") as stream:
-            head = stream.read(512)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
+            head, size = stream.read(1024), os.fstat(stream.fileno()).st_size
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     if not head:
         raise DataError(f"{path}: empty file (0 bytes); copy or download it again")
-    return head
+    return head, size
 
 
 def _why_not_audio(head: bytes, error: Exception) -> str:
@@ -146,11 +188,27 @@ def _why_not_audio(head: bytes, error: Exception) -> str:
     return f"not an audio file ({reason})"
 
 
-def _header_problem(sound: soundfile.SoundFile) -> str:
+def _untrue(sound: soundfile.SoundFile, size: int) -> str:
+    """What a header says that no recording has; memory would be asked for on its word."""
+    low, high = RATES
+    if sound.format not in READ_FORMATS:
+        return f"{sound.format} files do not tell when they were cut short; convert it to wav or flac"
+    if not low <= sound.samplerate <= high:
+        return f"its header claims {sound.samplerate} Hz, wanted {low} to {high}; export it again"
+    if sound.frames > size * _MOST_PER_BYTE:
+        return f"damaged: its header claims {sound.frames} samples in {size} bytes; copy it again"
+    return ""
+
+
+def _header_problem(sound: soundfile.SoundFile, head: bytes) -> str:
     log = sound.extra_info
     chunk = _SHORT_CHUNK.search(log)
-    if chunk and int(chunk[2]) < int(chunk[1]) < _STREAMED_BYTES:
+    streamed = chunk and int(chunk[1]) >= _STREAMED_BYTES and sound.format not in _SIZE_OF_64_BITS
+    if chunk and int(chunk[2]) < int(chunk[1]) and not streamed:
         return f"truncated: its header claims {chunk[1]} bytes of sound, it has {chunk[2]}; copy it again"
+    count = _NIST_COUNT.search(head) if sound.format == "NIST" else None
+    if count and sound.frames < int(count[1]):
+        return f"truncated: its header claims {int(count[1])} samples, it has {sound.frames}; copy it again"
     if _SHORT_OGG.search(log):
         return "truncated: the end of the stream is missing; copy it again"
     if not sound.frames:
@@ -159,18 +217,35 @@ def _header_problem(sound: soundfile.SoundFile) -> str:
 
 
 def _read_segment(path: Path, sound: soundfile.SoundFile, start: float, seconds: float | None) -> Array:
-    """Samples (N, C) of the part asked for; seeks, and never reads what lies before or after."""
+    """Samples (N,) of the part asked for; seeks, and never reads what lies before or after."""
     first, stop = _segment_bounds(path, sound, start, seconds)
+    check_length(path, (stop - first) / sound.samplerate)
+    wave, done = np.empty(stop - first, np.float32), 0  # memory is taken as it is filled
+    for block in _blocks(path, sound, first, stop):  # (n, C)
+        _check_samples(path, block, (first + done) / sound.samplerate, sound.samplerate)
+        wave[done : done + len(block)] = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        done += len(block)
+    missing = len(wave) - done
+    if missing > (_MP3_SLACK if sound.format == "MP3" else 0):
+        raise DataError(f"{path}: truncated: {missing / sound.samplerate:.3f} s of sound are missing; copy it again")
+    return wave[:done]
+
+
+def _blocks(path: Path, sound: soundfile.SoundFile, first: int, stop: int) -> Iterator[Array]:
+    """The samples (n, C) of a part, some seconds at once; they end where the file does."""
+    most = max(1, _AT_ONCE // sound.channels)
     try:
         if first:
             sound.seek(first)
-        samples = sound.read(stop - first, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise DataError(f"{path}: damaged or truncated ({error.error_string}); copy it again") from None
-    missing = stop - first - len(samples)
-    if missing > (_MP3_SLACK if sound.format == "MP3" else 0):
-        raise DataError(f"{path}: truncated: {missing / sound.samplerate:.3f} s of sound are missing; copy it again")
-    return np.asarray(samples, np.float32)
+        while first < stop:
+            block = sound.read(min(most, stop - first), dtype="float32", always_2d=True)
+            if not len(block):
+                return
+            yield block
+            first += len(block)
+    except (soundfile.LibsndfileError, ValueError) as error:  # ValueError: it is beyond the end that it claims
+        reason = getattr(error, "error_string", "it goes on after its end")
+        raise DataError(f"{path}: damaged or truncated ({reason}); copy it again") from None
 
 
 def _segment_bounds(path: Path, sound: soundfile.SoundFile, start: float, seconds: float | None) -> tuple[int, int]:
@@ -179,7 +254,7 @@ def _segment_bounds(path: Path, sound: soundfile.SoundFile, start: float, second
         raise DataError(f"{path}: start is {start}; give seconds from 0")
     if seconds is not None and not seconds > 0:
         raise DataError(f"{path}: seconds is {seconds}; give more than 0, or nothing to read to the end")
-    first = round(start * rate)
+    first = round(min(start * rate, frames))
     if first >= frames:
         raise DataError(f"{path}: start {start} s is beyond the end of the file ({frames / rate:.3f} s)")
     if seconds is None or (start + seconds) * rate >= frames:
@@ -187,13 +262,13 @@ def _segment_bounds(path: Path, sound: soundfile.SoundFile, start: float, second
     return first, max(first + 1, round((start + seconds) * rate))
 
 
-def _check_finite(path: Path, wave: Array, rate: int) -> None:
-    finite = np.isfinite(wave)
-    if not finite.all():
-        where = int(np.argmin(finite)) / rate
-        count = len(wave) - int(finite.sum())
+def _check_samples(path: Path, block: Array, start: float, rate: int) -> None:
+    """Refuses samples (n, C), ``start`` seconds into the file, that no recording has."""
+    where = unsound_sample(block)
+    if where is not None:
+        seconds = start + where // block.shape[1] / rate
         raise DataError(
-            f"{path}: {count} of {len(wave)} samples are NaN or infinite, the first {where:.3f} s in; export it again"
+            f"{path}: the sample {seconds:.3f} s in is {block.flat[where]:g}, where full scale is 1; export it again"
         )
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-import soundfile
 from numpy.lib.stride_tricks import sliding_window_view
 from tqdm import tqdm
 
-from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, read_wave
+from dfcnn_ms.audio.wave import Array, opened, read_wave
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.errors import DataError
 
@@ -69,14 +69,11 @@ def measure_all(utterances: Sequence[Utterance], jobs: int) -> list[AudioStats]:
 def measure(utterance: Utterance) -> AudioStats:
     """Measures the audio of one utterance."""
     path = utterance.path
-    if not path.is_file():
-        return AudioStats(problem="is a directory" if path.is_dir() else "no such file", missing=True)
+    if not os.path.isfile(path):
+        return AudioStats(problem="is a directory" if os.path.isdir(path) else "no such file", missing=True)
     try:
-        header = soundfile.info(path)
-        rate, channels, file_seconds = header.samplerate, header.channels, header.frames / header.samplerate
-    except (soundfile.LibsndfileError, TypeError, ZeroDivisionError):
-        rate, channels, file_seconds = SAMPLE_RATE, 1, 0.0  # the reader below says in words what is wrong
-    try:
+        with opened(path) as sound:
+            rate, channels, file_seconds = sound.samplerate, sound.channels, sound.frames / sound.samplerate
         wave = read_wave(path, sample_rate=rate, start=utterance.start, seconds=utterance.seconds)
     except DataError as error:
         return AudioStats(problem=str(error).removeprefix(f"{path}: "))

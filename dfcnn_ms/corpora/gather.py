@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from dfcnn_ms.corpora.manifest import Utterance, relative, write_manifest
 from dfcnn_ms.errors import ConfigError, DataError, suggestion
 from dfcnn_ms.files import write_text
 from dfcnn_ms.text.pinyin import from_hanzi
+from dfcnn_ms.text.quoting import printable
 from dfcnn_ms.text.sandhi import KINDS
 
 log = logging.getLogger(__name__)
@@ -98,7 +100,7 @@ class Gathering:
     words: bool = False
 
     def __post_init__(self) -> None:
-        there = next(place for place in (self.out.absolute(), *self.out.absolute().parents) if place.exists())
+        there = next(place for place in (self.out.absolute(), *self.out.absolute().parents) if os.path.exists(place))
         if not there.is_dir():
             raise ConfigError(f"{self.out}: cannot be made a folder, {there} is a file; choose another with --out")
         if self.sandhi not in KINDS:
@@ -119,12 +121,12 @@ def gather(found: Iterable[Item | LeftOut], plan: Gathering) -> dict[str, Path]:
     """
     done = list(_without_repeats(found))
     done = _measured(done, plan)
-    done = list(_read(done, plan.sandhi))
-    left = [one for one in done if isinstance(one, LeftOut)]
+    ready = [_utterance(one, plan.out) if isinstance(one, Item) else one for one in _read(done, plan.sandhi)]
+    left = [one for one in ready if isinstance(one, LeftOut)]
     splits: dict[str, list[Utterance]] = {}
-    for item in done:
-        if isinstance(item, Item):
-            splits.setdefault(item.split or "train", []).append(_utterance(item, plan.out))
+    for utterance in ready:
+        if isinstance(utterance, Utterance):
+            splits.setdefault(utterance.split, []).append(utterance)
     if not done:
         raise DataError("no utterance was found; compare the folder with what --help of this recipe expects")
     _tell_left_out(left, plan.out)
@@ -194,7 +196,7 @@ def _own_id(item: Item) -> str:
 
 
 def _hash(name: str) -> str:
-    return hashlib.sha1(name.encode()).hexdigest()
+    return hashlib.sha1(name.encode(errors="surrogatepass")).hexdigest()
 
 
 def _without_repeats(found: Iterable[Item | LeftOut]) -> Iterator[Item | LeftOut]:
@@ -231,7 +233,7 @@ def _length(path: Path) -> float | DataError:
 
 def _with_seconds(item: Item, length: float | DataError) -> Item | LeftOut:
     if isinstance(length, DataError):
-        return LeftOut(item.id, DAMAGED if item.audio.exists() else "no sound file", str(length))
+        return LeftOut(item.id, DAMAGED if os.path.exists(item.audio) else "no sound file", str(length))
     end = length if item.seconds is None else item.start + item.seconds
     if not (0 <= item.start < min(end, length) and end <= length + SLACK_SECONDS):
         span = f"{item.start:g} to {end:g} s of a file of {length:g} s"
@@ -260,17 +262,20 @@ def _progress(things: Iterable[T], total: int, unit: str) -> Iterable[T]:
     return tqdm(things, total=total, unit=unit, unit_scale=True, disable=None, leave=False, delay=2)
 
 
-def _utterance(item: Item, out: Path) -> Utterance:
-    return Utterance(
-        id=item.id,
-        audio=relative(item.audio, out),
-        seconds=item.seconds or 0.0,
-        pinyin=item.pinyin or (),
-        text=item.text,
-        speaker=item.speaker,
-        split=item.split or "train",
-        start=item.start,
-    )
+def _utterance(item: Item, out: Path) -> Utterance | LeftOut:
+    try:
+        return Utterance(
+            id=item.id,
+            audio=relative(item.audio, out),
+            seconds=item.seconds or 0.0,
+            pinyin=item.pinyin or (),
+            text=item.text,
+            speaker=item.speaker,
+            split=item.split or "train",
+            start=item.start,
+        )
+    except DataError as error:  # a name that is not UTF-8, for example
+        return LeftOut(item.id, "cannot stand in a manifest", str(error))
 
 
 def _ordered(splits: dict[str, list[Utterance]]) -> dict[str, list[Utterance]]:
@@ -298,9 +303,9 @@ def _tell_left_out(left: list[LeftOut], out: Path) -> None:
             (out / LEFT_OUT).unlink()
         return
     lines = ["\t".join(" ".join(cell.split()) for cell in (one.id, one.reason, one.detail)) for one in left]
-    write_text(out / LEFT_OUT, "\n".join(["id\treason\tdetail", *lines]) + "\n")
+    write_text(out / LEFT_OUT, printable("\n".join(["id\treason\tdetail", *lines])) + "\n")
     for reason, count in Counter(one.reason for one in left).most_common():
-        names = [one.id for one in left if one.reason == reason]
+        names = [printable(one.id) for one in left if one.reason == reason]
         more = " ..." if count > SHOWN else ""
         log.info("left out, %s: %d (%s%s); see %s", reason, count, ", ".join(names[:SHOWN]), more, out / LEFT_OUT)
 

@@ -6,6 +6,7 @@ recordings (`utt recording start end`), and `utt2spk` who speaks. Commands in `w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,7 @@ def _items(folder: Path, split: str, own: Own) -> Iterator[Item | LeftOut]:
 
 def _located(item: Item, place: str, sounds: dict[str, tuple[int, str]], folder: Path, own: Own) -> Item | LeftOut:
     """The utterance with its sound: a whole recording, or `recording start end`."""
-    recording, *span = place.split()
+    recording, *span = place.split() or [""]
     number, command = sounds.get(recording, (0, ""))
     if not number:
         return LeftOut(item.id, "no recording", f"{folder / 'wav.scp'}: has no {recording!r}")
@@ -68,7 +69,7 @@ def _located(item: Item, place: str, sounds: dict[str, tuple[int, str]], folder:
         return LeftOut(item.id, "not a number", f"{folder / 'segments'}: wanted 'recording start end'; got {place!r}")
     seconds = end - start if end >= 0 else None  # -1 is the end of the file
     audio = (own.audio or folder) / command
-    if not own.audio and not audio.exists():
+    if not own.audio and not os.path.exists(audio):
         audio = Path(command)  # Kaldi's own names begin where its scripts run
     return own.item(replace(item, audio=audio, start=start, seconds=seconds), "")
 

@@ -15,6 +15,7 @@ from dfcnn_ms.corpora.options import with_options
 from dfcnn_ms.corpora.own_data import OPTIONS, Own, sources
 from dfcnn_ms.corpora.tables import read_objects
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.text.quoting import quoted
 
 LAYOUT = """\
 mine/[x_]cuts[_train].jsonl[.gz]           or
@@ -64,8 +65,10 @@ def _segments(path: Path) -> Iterator[_Segment]:
         if recordings is not None:
             yield _Segment(entry, recordings.get(str(entry.get("recording_id")), {}), 0.0, where, path.parent)
             continue
-        for supervision in entry.get("supervisions", []):
-            recording = entry.get("recording") or {}
+        supervisions, recording = entry.get("supervisions", []), entry.get("recording") or {}
+        if not isinstance(supervisions, list):
+            raise DataError(f"{where}: 'supervisions' must be a list; got {quoted(supervisions)}")
+        for supervision in supervisions:
             yield _Segment(supervision, recording, entry.get("start", 0.0), where, path.parent)
 
 
@@ -78,6 +81,13 @@ def _recordings(path: Path) -> dict[str, Object]:
 
 
 def _item(one: _Segment, split: str, own: Own) -> Item | LeftOut:
+    try:
+        return _located(one, split, own)
+    except (AttributeError, KeyError, TypeError, OverflowError):
+        return LeftOut(one.where, "not of lhotse", f"{one.where}: {quoted(one.supervision)}")
+
+
+def _located(one: _Segment, split: str, own: Own) -> Item | LeftOut:
     name = str(one.supervision.get("id", one.where))
     source = next((source for source in one.recording.get("sources", []) if source.get("type") == "file"), None)
     if source is None:

@@ -10,7 +10,6 @@ manifest, so that a corpus can be moved as a whole.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,12 +22,16 @@ import numpy as np
 from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.errors import DataError, suggestion
 from dfcnn_ms.files import replacing
+from dfcnn_ms.places import check_file
 from dfcnn_ms.text.pinyin import parse
+from dfcnn_ms.text.quoting import is_text, quoted
 
 REQUIRED_KEYS = ("id", "audio", "seconds", "pinyin")
 OPTIONAL_KEYS = ("text", "speaker", "split", "start")
 KEYS = REQUIRED_KEYS + OPTIONAL_KEYS
 NUMBERS = ("seconds", "start")
+#: of `seconds` and of `start`: four months, more than any recording has
+MOST_SECONDS = 1e7
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Utterance:
         object.__setattr__(self, "pinyin", tuple(pinyin.split() if isinstance(pinyin, str) else pinyin))
         complaint = _complaint(self)
         if complaint:
-            raise DataError(f"{self.where or f'utterance {self.id!r}'}: {complaint}")
+            raise DataError(f"{self.where or f'utterance {quoted(self.id)}'}: {complaint}")
 
     @property
     def path(self) -> Path:
@@ -133,7 +136,7 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
         DataError: no utterances, or two with one id; what stood at `path` is untouched.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DataError(f"{path}: is a directory; give a manifest file, such as {path / 'train.jsonl'}")
     folder = path.absolute().parent
     seen = _Seen()
@@ -142,7 +145,7 @@ def write_manifest(path: str | os.PathLike[str], utterances: Iterable[Utterance]
             if seen.before(utterance.id):
                 file.flush()
                 if any(json.loads(line)["id"] == utterance.id for _, line in numbered_lines(temporary)):
-                    raise DataError(f"{path}: id {utterance.id!r} is used by two utterances; ids must differ")
+                    raise DataError(f"{path}: id {quoted(utterance.id)} is used by two utterances; ids must differ")
             file.write(_line(utterance, folder).encode())
         if not seen:
             raise DataError(f"{path}: a manifest needs at least one utterance; there are none to write")
@@ -163,10 +166,12 @@ def check_audio(utterances: Iterable[Utterance]) -> None:
     Raises:
         DataError: names the first that is not, and how many more there are.
     """
-    missing = [utterance for utterance in utterances if not utterance.path.is_file()]
+    missing = [utterance for utterance in utterances if not os.path.isfile(utterance.path)]
     if missing:
         first = missing[0]
-        state = "is a directory" if first.path.is_dir() else "does not exist"
+        state = "does not exist"
+        if os.path.exists(first.path):
+            state = "is a directory" if os.path.isdir(first.path) else "is no file"
         more = f" (and {len(missing) - 1} more like it)" if len(missing) > 1 else ""
         where = first.where or first.id
         raise DataError(f"{where}: audio file {first.path} {state}{more}; was the corpus moved?")
@@ -209,7 +214,7 @@ def _check_id(path: Path, name: str, line: int) -> None:
         if number == line:
             return
         if json.loads(text)["id"] == name:
-            raise DataError(f"{path}:{line}: id {name!r} was used on line {number} already; ids must differ")
+            raise DataError(f"{path}:{line}: id {quoted(name)} was used on line {number} already; ids must differ")
 
 
 @lru_cache(maxsize=10_000)
@@ -219,28 +224,32 @@ def _real(folder: str) -> str:
 
 def _complaint(utterance: Utterance) -> str:
     """What is wrong with the values of an utterance, or nothing."""
+    for key in ("id", "audio", "text", "speaker", "split"):
+        if not is_text(getattr(utterance, key)):
+            return f"{key!r} must be UTF-8 text; got {quoted(getattr(utterance, key))}"
     if not utterance.id:
         return "'id' is empty; every utterance needs a name"
     if not utterance.audio:
         return "'audio' is empty; it must name a file"
-    if not (math.isfinite(utterance.seconds) and utterance.seconds > 0):
-        return f"'seconds' must be a positive number; got {utterance.seconds}"
-    if not (math.isfinite(utterance.start) and utterance.start >= 0):
-        return f"'start' must be zero or a positive number; got {utterance.start}"
-    if tuple(" ".join(utterance.pinyin).split()) != utterance.pinyin:
+    if not 0 < utterance.seconds <= MOST_SECONDS:
+        return f"'seconds' must be a positive number up to {MOST_SECONDS:.0f}; got {quoted(utterance.seconds)}"
+    if not 0 <= utterance.start <= MOST_SECONDS:
+        return f"'start' must be zero or a positive number up to {MOST_SECONDS:.0f}; got {quoted(utterance.start)}"
+    label = " ".join(utterance.pinyin)
+    if tuple(label.split()) != utterance.pinyin:
         unit = next(unit for unit in utterance.pinyin if unit.split() != [unit])
-        return f"'pinyin' must be syllables without blanks in them; got {unit!r}"
+        return f"'pinyin' must be syllables without blanks in them; got {quoted(unit)}"
+    if not is_text(label):
+        return f"'pinyin' must be UTF-8 text; got {quoted(label)}"
     return ""
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines with something on them."""
-    if path.is_dir():
-        raise DataError(f"{path}: is a directory; give a manifest file, such as {path / 'test.jsonl'}")
+    missing = "no such manifest; `python -m dfcnn_ms.prepare` makes manifests"
+    check_file(path, f"a manifest file, such as {path / 'test.jsonl'}", missing)
     try:
         file = path.open("rb")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such manifest; `python -m dfcnn_ms.prepare` makes manifests") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     with file:
@@ -260,7 +269,7 @@ def _decode(line: bytes, where: str) -> str:
 def parse_line(line: str, folder: Path, where: str) -> Utterance:
     """The utterance on one line of a manifest in ``folder``; ``where`` names the line in errors."""
     try:
-        entry = json.loads(line)
+        entry = parse_json(line)
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not JSON ({error.msg}, column {error.colno}); give one object per line") from None
     if not isinstance(entry, dict):
@@ -271,10 +280,26 @@ def parse_line(line: str, folder: Path, where: str) -> Utterance:
     return Utterance(**entry, folder=folder, where=where)
 
 
+def parse_json(text: str) -> Any:
+    """The value that a JSON text is.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON, or has numbers or nesting beyond what can be read.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deep", text, 0) from None
+    except ValueError:
+        raise json.JSONDecodeError("a number of thousands of digits", text, 0) from None
+
+
 def _check_keys(entry: dict[str, Any], where: str) -> None:
     for key in entry:
         if key not in KEYS:
-            raise DataError(f"{where}: unknown key {key!r}; {suggestion(key, KEYS)}")
+            raise DataError(f"{where}: unknown key {quoted(key)}; {suggestion(key, KEYS)}")
     missing = [key for key in REQUIRED_KEYS if key not in entry]
     if missing:
         raise DataError(f"{where}: missing {', '.join(repr(key) for key in missing)}; every line needs it")
@@ -289,7 +314,7 @@ def _check_type(key: str, value: object, where: str) -> None:
 
 def _kind(value: object) -> str:
     names = {bool: "true or false", list: "a list", dict: "an object", str: "text", type(None): "null"}
-    return names.get(type(value), f"the number {value}")
+    return names.get(type(value), f"the number {quoted(value)}")
 
 
 def _line(utterance: Utterance, folder: Path) -> str:

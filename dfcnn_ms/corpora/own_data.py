@@ -28,6 +28,7 @@ from dfcnn_ms.corpora.gather import (
 from dfcnn_ms.corpora.options import LABELS, READING, SOUND, Option, held_out
 from dfcnn_ms.errors import ConfigError, DataError, suggestion
 from dfcnn_ms.files import is_same, read_text, write_text
+from dfcnn_ms.places import check_file
 from dfcnn_ms.text.characters import has_hanzi
 from dfcnn_ms.text.pinyin import parse
 
@@ -87,7 +88,7 @@ class Own:
         plan = Gathering(self.out, {}, self.sandhi, self.damaged, self.workers, words=self.labels != "pinyin")
         every = list(found)
         items = [one for one in every if isinstance(one, Item)]
-        if items and not any(one.audio.exists() for one in items):
+        if items and not any(os.path.exists(one.audio) for one in items):
             first = items[0]
             raise DataError(
                 f"{first.where}: {first.audio}: no such file, nor is any other that is named; "
@@ -210,6 +211,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: it cannot be read, or is not UTF-8.
     """
+    check_file(path, "a text file")
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8-sig") as file:

@@ -15,6 +15,7 @@ from typing import Any
 from dfcnn_ms.corpora.counts import ALL, Count
 from dfcnn_ms.corpora.gather import Item, LeftOut
 from dfcnn_ms.corpora.held_out import OPTIONS, recipe
+from dfcnn_ms.corpora.manifest import parse_json
 from dfcnn_ms.corpora.obtain import Resource
 from dfcnn_ms.errors import DataError
 
@@ -60,7 +61,7 @@ def _items(home: Path) -> Iterator[Item | LeftOut]:
 
 def _entries(path: Path) -> list[Any]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = parse_json(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: not JSON ({error}); unpack it again") from None
     if not isinstance(entries, list):

@@ -9,16 +9,18 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dfcnn_ms.corpora.gather import Item, LeftOut, split_named
+from dfcnn_ms.corpora.manifest import parse_json
 from dfcnn_ms.corpora.options import with_options
 from dfcnn_ms.corpora.own_data import OPTIONS, Own, read_lines, sources
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.text.quoting import shortened
 
 LAYOUT = """\
 mine.{0}    or a folder with one such file, or with one for each split (train.{0}, dev.{0} ...)
@@ -86,9 +88,11 @@ class _Table:
         cells = {name: _cell(row, names) for name, names in COLUMNS.items()}
         name = cells["id"] or self._name(cells["audio"], cells["start"])
         if not cells["audio"]:
-            return LeftOut(name or where, "no sound file named", f"{where}: nothing in 'audio' or 'path'; {_got(row)}")
+            return LeftOut(
+                name or where, "no sound file named", f"{where}: nothing in 'audio' or 'path'; {_got(row)} in the row"
+            )
         if not (cells["text"] or cells["pinyin"]):
-            return LeftOut(name, "no text", f"{where}: nothing in 'text' or 'pinyin'; {_got(row)}")
+            return LeftOut(name, "no text", f"{where}: nothing in 'text' or 'pinyin'; {_got(row)} in the row")
         try:
             start, seconds = (_number(cells[key], key) for key in ("start", "seconds"))
         except ValueError as error:
@@ -114,8 +118,9 @@ class _Table:
         return next(name for name in names if self.taken.setdefault(name, (audio, start)) == (audio, start))
 
 
-def _got(row: Row) -> str:
-    return f"the row has {', '.join(map(str, row)) or 'no columns'}"
+def _got(columns: Iterable[Any]) -> str:
+    names = ", ".join(str(one) for one in columns if one)
+    return f"got {shortened(' '.join(names.split())) or 'nothing'}"
 
 
 def _cell(row: Row, names: tuple[str, ...]) -> str:
@@ -155,17 +160,16 @@ def _check_header(path: Path, header: list[str]) -> None:
         if len(header) == 1 and sign in header[0]:
             raise DataError(f"{path}:1: its columns are set apart by {cure}")
     if not set(header) & set(COLUMNS["audio"]):
-        got = ", ".join(filter(None, header)) or "nothing"
-        raise DataError(f"{path}:1: the header needs a column 'audio' (or 'path'); got {got}")
+        raise DataError(f"{path}:1: the header needs a column 'audio' (or 'path'); {_got(header)}")
     if not set(header) & {*COLUMNS["text"], *COLUMNS["pinyin"]}:
-        raise DataError(f"{path}:1: the header needs a column 'text' or 'pinyin'; got {', '.join(header)}")
+        raise DataError(f"{path}:1: the header needs a column 'text' or 'pinyin'; {_got(header)}")
 
 
 def read_objects(path: Path) -> Iterator[tuple[int, Row]]:
     """Objects, one a line."""
     for number, line in read_lines(path):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}:{number}: not JSON ({error.msg}); give one object per line") from None
         if not isinstance(row, dict):
@@ -179,7 +183,7 @@ def _document(path: Path) -> Iterator[tuple[int, Row]]:
     if not text:
         return
     try:
-        page = json.loads(text)
+        page = parse_json(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             yield from read_objects(path)

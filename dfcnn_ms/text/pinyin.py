@@ -20,6 +20,8 @@ from functools import lru_cache
 
 from dfcnn_ms.errors import ConfigError, DataError, suggestion
 from dfcnn_ms.text import sandhi as tones
+from dfcnn_ms.text.characters import normalized
+from dfcnn_ms.text.quoting import quoted
 
 DIGITS = ("ling2", "yi1", "er4", "san1", "si4", "wu3", "liu4", "qi1", "ba1", "jiu3")
 
@@ -51,6 +53,7 @@ SYLLABLES = {
     "w": "a ai an ang ei en eng o ong u",
 }
 _PARTS = {initial + rhyme: (initial, rhyme) for initial, rhymes in SYLLABLES.items() for rhyme in rhymes.split()}
+_LONGEST = max(map(len, _PARTS))
 
 # Combining marks over a vowel; some keyboards write a breve where the caron of tone 3 belongs.
 _MARKS = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0306": "3", "\u0300": "4"}
@@ -83,7 +86,7 @@ def canonical(syllable: str) -> str:
     Raises:
         SyllableError: not one legal syllable; an erhua form (`wanr2`) is two, see :func:`parse`.
     """
-    spelt = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", syllable).strip().lower())
+    spelt = normalized("NFD", normalized("NFKC", syllable).strip().lower())
     tones = [_MARKS[mark] for mark in _MARK.findall(spelt)]
     letters, digit = _letters_and_digit(_MARK.sub("", spelt))
     tones += [digit] if digit else []
@@ -109,7 +112,7 @@ def parse(text: str, *, where: str = "") -> list[str]:
     Raises:
         SyllableError: something on the line is not pinyin.
     """
-    spelt = unicodedata.normalize("NFKC", text).lower().replace("u:", "ü")
+    spelt = normalized("NFKC", text).lower().replace("u:", "ü")
     pieces = _PIECE.findall(_PUNCTUATION.sub(" ", spelt))
     try:
         return [syllable for piece in pieces for syllable in _with_erhua(piece)]
@@ -141,12 +144,14 @@ def from_hanzi(text: str, *, where: str = "", sandhi: str = "none") -> list[str]
     """
     if sandhi not in tones.KINDS:
         raise ConfigError(f"sandhi cannot be {sandhi!r}; {suggestion(sandhi, tones.KINDS)}")
-    plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text))
+    plain = re.sub(r"\s", "", normalized("NFKC", text))
     plain = re.sub(r"(?<=[0-9])\.(?=[0-9])", "点", plain)
     unreadable = "".join(dict.fromkeys(character for character in plain if not _readable(character)))
     if unreadable:
         place = f"{where}: " if where else ""
-        raise DataError(f"{place}no Mandarin reading for {unreadable!r} in {text!r}; write it in characters")
+        raise DataError(
+            f"{place}no Mandarin reading for {quoted(unreadable)} in {quoted(text)}; write it in characters"
+        )
     runs = re.findall(r"[0-9]|[^0-9\s]+", "".join(" " if _silent(c) else c for c in plain))
     return [syllable for run in runs for syllable in _read(run, sandhi)]
 
@@ -181,11 +186,13 @@ def _respell(letters: str) -> str:
 
 def _complaint(syllable: str, base: str) -> str:
     if base in _PARTS:
-        return f"{syllable!r} has two tones; write either a tone mark or a digit"
-    return f"{syllable!r} is not a pinyin syllable; {_hint(base)}"
+        return f"{quoted(syllable)} has two tones; write either a tone mark or a digit"
+    return f"{quoted(syllable)} is not a pinyin syllable; {_hint(base)}"
 
 
 def _hint(base: str) -> str:
+    if len(base) > 2 * _LONGEST:
+        return "put blanks between syllables"
     if any(base[:cut] in _PARTS and base[cut:] in _PARTS for cut in range(1, len(base))):
         return "if it is several, put blanks between them"
     nearest = difflib.get_close_matches(base, _PARTS, n=1)

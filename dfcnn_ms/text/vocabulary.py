@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.text.quoting import quoted
 
 BLANK = "<blank>"
 UNKNOWN = "<unk>"
@@ -38,7 +39,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         units: object = self.units
         if not isinstance(units, (list, tuple)):
-            raise DataError(f"a vocabulary is a list of units; got {units!r}")
+            raise DataError(f"a vocabulary is a list of units; got {quoted(units)}")
         object.__setattr__(self, "units", tuple(units))
         if not self.units:
             raise DataError("a vocabulary needs at least one unit; got none: are the labels empty?")
@@ -46,7 +47,7 @@ class Vocabulary:
             _check_unit(unit)
         repeated = [unit for unit, count in Counter(self.units).items() if count > 1]
         if repeated:
-            raise DataError(f"a vocabulary holds each unit once; {repeated[0]!r} appears more than once")
+            raise DataError(f"a vocabulary holds each unit once; {quoted(repeated[0])} appears more than once")
 
     @classmethod
     def build(cls, labels: Iterable[Sequence[str]]) -> Vocabulary:
@@ -83,7 +84,7 @@ class Vocabulary:
             DataError: a unit is not in the vocabulary.
         """
         if isinstance(label, str):
-            raise DataError(f"{_prefix(where)}a label is a list of units; got the text {label!r}")
+            raise DataError(f"{_prefix(where)}a label is a list of units; got the text {quoted(label)}")
         if allow_unknown:
             return [self._ids.get(unit, UNKNOWN_ID) for unit in label]
         try:
@@ -125,10 +126,10 @@ class Vocabulary:
 
     def _unknown_message(self, unit: object, where: str) -> str:
         if not isinstance(unit, str):
-            return f"{_prefix(where)}a unit must be text; got {unit!r}"
+            return f"{_prefix(where)}a unit must be text; got {quoted(unit)}"
         nearest = difflib.get_close_matches(unit, self.units, n=1, cutoff=0.5)
         hint = f"; the nearest known one is {nearest[0]!r}" if nearest else ""
-        return f"{_prefix(where)}unit {unit!r} is not one of the {len(self.units)} in the vocabulary{hint}"
+        return f"{_prefix(where)}unit {quoted(unit)} is not one of the {len(self.units)} in the vocabulary{hint}"
 
 
 def _prefix(where: str) -> str:
@@ -137,8 +138,8 @@ def _prefix(where: str) -> str:
 
 def _check_unit(unit: object) -> None:
     if not isinstance(unit, str):
-        raise DataError(f"a unit of a vocabulary must be text; got {unit!r}")
+        raise DataError(f"a unit of a vocabulary must be text; got {quoted(unit)}")
     if not unit or any(character.isspace() for character in unit):
-        raise DataError(f"a unit of a vocabulary must be text without blanks; got {unit!r}")
+        raise DataError(f"a unit of a vocabulary must be text without blanks; got {quoted(unit)}")
     if unit in (BLANK, UNKNOWN):
-        raise DataError(f"{unit!r} belongs to every vocabulary already; leave it out of the units")
+        raise DataError(f"{quoted(unit)} belongs to every vocabulary already; leave it out of the units")

@@ -201,3 +201,10 @@ def test_a_name_with_a_dash_in_front(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ConfigError, match="required: files; see"):
         arguments.parse_args(["-other.wav"])
     assert arguments.parse_args(["./-dash.wav"]).files == ["./-dash.wav"]
+
+
+def test_what_a_stream_cannot_say_is_escaped() -> None:
+    program = "from dfcnn_ms import cli; cli.run(lambda _: print('ni3 你 \\udce9.wav'))"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ni3 \\u4f60 \\udce9.wav\n", "")

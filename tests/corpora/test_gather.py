@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import os
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -262,3 +263,54 @@ def test_options_take_their_values(option: Option, given_value: object, wanted: 
 def test_options_refuse_other_values(option: Option, given_value: object, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         option.value("x", given_value)
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "inside"),
+    [
+        (0.1, 0.3, True),
+        (0.1, 0.45, True),
+        (0.1, 0.6, False),
+        (0.55, 0.01, False),
+        (-0.1, 0.3, False),
+        (0.2, 0.0, False),
+    ],
+)
+def test_a_segment_lies_inside_its_file(tmp_path: Path, start: float, seconds: float, inside: bool) -> None:
+    """A table may round the end; neither end may lie elsewhere."""
+    whole = sound(tmp_path / "a.wav", 0.5)
+    items = [Item("a", whole, pinyin=("ni3",), start=start, seconds=seconds), Item("b", whole, pinyin=("ni3",))]
+    made = gather(items, Gathering(tmp_path / "out", {}))
+    assert [line["id"] for line in lines(made["train"])] == (["a", "b"] if inside else ["b"])
+    if inside:
+        assert lines(made["train"])[0]["seconds"] == pytest.approx(min(seconds, 0.5 - start))
+    else:
+        assert left_out(tmp_path / "out") == {"a": "not inside its file"}
+
+
+def test_names_that_are_not_utf8_are_left_out_and_listed(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff")
+    items = [
+        Item(odd, sound(tmp_path / "a.wav"), pinyin=("ni3",)),
+        Item("b", sound(tmp_path / f"{odd}.wav"), pinyin=("ni3",)),
+        Item("c", sound(tmp_path / "c.wav"), pinyin=("ni3",), speaker=odd),
+        LeftOut(odd, odd, odd),
+        *(Item(f"d{n}", sound(tmp_path / "d.wav"), pinyin=("ni3",), speaker=f"S{n}") for n in range(4)),
+    ]
+    made = gather(hold_out(items, 0, 0, lambda item: item.speaker), Gathering(tmp_path / "out", {}))
+    assert [line["id"] for line in lines(made["train"])] == ["d0", "d1", "d2", "d3"]
+    reasons = left_out(tmp_path / "out")
+    assert reasons == {"\\udcff": "\\udcff"} | dict.fromkeys("bc", "cannot stand in a manifest")
+    text = (tmp_path / "out" / "left_out.tsv").read_text(encoding="utf-8")
+    assert "'id' must be UTF-8 text; got '\\udcff'" in text and "'audio' must be UTF-8 text" in text
+
+
+def test_sound_that_is_no_file_is_left_out_unopened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    names = {"pipe": "pipe.wav", "long": "a" * 300 + ".wav", "nul": "a\0.wav", "good": "good.wav"}
+    sound(tmp_path / "good.wav")
+    items = [Item(name, tmp_path / file, pinyin=("ni3",)) for name, file in names.items()]
+    made = gather(items, Gathering(tmp_path / "out", {}))
+    assert [line["id"] for line in lines(made["train"])] == ["good"]
+    missing = "no sound file"
+    assert left_out(tmp_path / "out") == {"pipe": "damaged sound", "long": missing, "nul": missing}

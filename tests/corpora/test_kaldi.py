@@ -41,8 +41,8 @@ def test_without_speakers(root: Path, tmp_path: Path) -> None:
 def test_segments(root: Path, tmp_path: Path) -> None:
     sound(root / "wav" / "long.wav", 10.0)
     put(root / "wav.scp", "rec wav/long.wav\n")
-    put(root / "segments", "utt1 rec 0.5 2.25\nutt2 rec 3 -1\nutt3 rec soon later\nutt4 gone 0 1\nutt5 rec 0 1\n")
-    put(root / "text", "utt1 七\nutt2 八\nutt3 九\nutt4 零\nutt9 一\n")
+    put(root / "segments", "utt1 rec 0.5 2.25\nutt2 rec 3 -1\nutt3 rec soon later\nutt4 gone 0 1\nutt5 rec 0 1\nutt6\n")
+    put(root / "text", "utt1 七\nutt2 八\nutt3 九\nutt4 零\nutt6 六\nutt9 一\n")
     made = prepare(root, tmp_path / "out", **ALL)
     assert [(line["id"], line["start"], line["seconds"]) for line in lines(made["train"])] == [
         ("utt1", 0.5, 1.75),
@@ -52,6 +52,7 @@ def test_segments(root: Path, tmp_path: Path) -> None:
         "utt3": "not a number",
         "utt4": "no recording",
         "utt5": "no transcript",
+        "utt6": "no recording",
         "utt9": "no recording",
     }
 

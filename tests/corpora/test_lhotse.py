@@ -85,3 +85,27 @@ def test_what_is_missing_is_named(root: Path, tmp_path: Path) -> None:
     packed(root / "supervisions.jsonl.gz", supervision("a", 0.0, 2.0, "绿"))
     with pytest.raises(DataError, match=r"wanted recordings\.jsonl\.gz beside it"):
         prepare(root, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        {"supervisions": [7]},
+        {"supervisions": [{"id": "a"}], "recording": 7},
+        {"supervisions": [{"id": "a"}], "recording": {"sources": [7]}},
+        {"supervisions": [supervision("a", 0.0, 1.0, "七")], "recording": {"sources": [{"type": "file"}]}},
+        {"supervisions": [supervision("a", 10**400, 1.0, "七")], "recording": recording("r", "wav/long.wav")},
+        {"supervisions": [supervision("a", 0.0, 1.0, "七")], "recording": recording("r", "wav/long.wav"), "start": "x"},
+    ],
+)
+def test_what_is_not_of_lhotse_is_left_out(root: Path, tmp_path: Path, cut: dict[str, object]) -> None:
+    good = {"recording": recording("r", "wav/long.wav"), "supervisions": [supervision("good", 0.0, 1.0, "七")]}
+    packed(root / "cuts.jsonl.gz", cut, good)
+    assert ids(prepare(root, tmp_path / "out", **ALL)) == {"train": ["good"]}
+    assert list(left_out(tmp_path / "out").values()) == ["not of lhotse"]
+
+
+def test_supervisions_that_are_no_list_are_named(root: Path, tmp_path: Path) -> None:
+    packed(root / "cuts.jsonl.gz", {"supervisions": 7})
+    with pytest.raises(DataError, match=r"cuts\.jsonl\.gz:1: 'supervisions' must be a list; got 7"):
+        prepare(root, tmp_path / "out", **ALL)

@@ -114,17 +114,31 @@ def test_windows_text_is_read(tmp_path: Path) -> None:
         ({**GOOD, "audio": None}, "'audio' must be text; got null"),
         ({**GOOD, "seconds": "1.5"}, "'seconds' must be a number; got text"),
         ({**GOOD, "seconds": True}, "'seconds' must be a number; got true or false"),
-        ({**GOOD, "seconds": 0}, "'seconds' must be a positive number; got 0"),
-        ({**GOOD, "seconds": float("nan")}, "'seconds' must be a positive number; got nan"),
-        ({**GOOD, "seconds": float("inf")}, "'seconds' must be a positive number; got inf"),
-        ({**GOOD, "start": -1}, "'start' must be zero or a positive number; got -1"),
+        ({**GOOD, "seconds": 0}, "'seconds' must be a positive number up to 10000000; got 0"),
+        ({**GOOD, "seconds": float("nan")}, "'seconds' must be a positive number up to 10000000; got nan"),
+        ({**GOOD, "seconds": float("inf")}, "'seconds' must be a positive number up to 10000000; got inf"),
+        ({**GOOD, "start": -1}, "'start' must be zero or a positive number up to 10000000; got -1"),
         ({**GOOD, "pinyin": ["ni3"]}, "'pinyin' must be text; got a list"),
+        ({**GOOD, "seconds": 1e7 + 1}, r"'seconds' must be a positive number up to 10000000; got 10000001\.0$"),
+        ({**GOOD, "start": 1e308}, r"'start' must be zero or a positive number up to 10000000; got 1e\+308$"),
+        ({**GOOD, "seconds": 10**400}, "'seconds' must be .+; got a whole number of 1329 bits$"),
+        ({**GOOD, "id": 10**400}, "'id' must be text; got the number a whole number of 1329 bits$"),
+        (f'{{"id": "b", "seconds": {"9" * 5000}}}', r"not JSON \(a number of thousands of digits, column 1\)"),
+        ("[" * 200_000, r"not JSON \(nested too deep, column 1\); give one object per line$"),
+        ('{"a":' * 200_000, r"not JSON \(nested too deep, column 1\)"),
+        ({**GOOD, "text": "\ud800"}, r"'text' must be UTF-8 text; got '\\ud800'$"),
+        ({**GOOD, "id": "\ud800"}, r"'id' must be UTF-8 text; got '\\ud800'$"),
+        ({**GOOD, "audio": "\udcff.wav"}, r"'audio' must be UTF-8 text; got '\\udcff\.wav'$"),
+        ({**GOOD, "pinyin": "ni3 \udcff"}, r"'pinyin' must be UTF-8 text; got 'ni3 \\udcff'$"),
+        ({**GOOD, "x" * 10**6: 1}, "unknown key '(x+) [.]{3} (x+)'; known: "),
     ],
+    ids=lambda value: str(value)[:60],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: object, message: str) -> None:
     path = write_lines(tmp_path / "test.jsonl", {**GOOD, "id": "first"}, line)
-    with pytest.raises(DataError, match=rf"test\.jsonl:2: {message}"):
+    with pytest.raises(DataError, match=rf"test\.jsonl:2: {message}") as caught:
         read_manifest(path)
+    assert len(str(caught.value)) < 300 + len(str(path))
 
 
 def test_duplicate_ids_are_named_with_both_lines(tmp_path: Path) -> None:
@@ -180,7 +194,7 @@ def test_a_manifest_must_exist_and_hold_something(tmp_path: Path) -> None:
 
 
 def test_an_utterance_is_checked_when_it_is_made() -> None:
-    with pytest.raises(DataError, match=r"^utterance 'a': 'seconds' must be a positive number; got -1"):
+    with pytest.raises(DataError, match=r"^utterance 'a': 'seconds' must be a positive number up to 10000000; got -1"):
         Utterance("a", "a.wav", -1, ())
     with pytest.raises(DataError, match="'pinyin' must be syllables without blanks in them; got 'ni3 hao3'"):
         Utterance("a", "a.wav", 1, ("ni3 hao3",))
@@ -242,3 +256,33 @@ def test_labels_of_any_habit_become_one_form_and_what_is_no_pinyin_is_named(tmp_
     manifest.write_text(manifest.read_text() + json.dumps({**entries[0], "id": "x", "pinyin": "ni3 qqq1"}) + "\n")
     with pytest.raises(DataError, match=r"m\.jsonl:3: .*qqq1"):
         read_labelled(manifest)
+
+
+def test_what_is_no_file_is_refused_unopened(tmp_path: Path) -> None:
+    """To open a pipe that nobody writes into would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: is a pipe, not a file"):
+        read_manifest(tmp_path / "pipe")
+    with pytest.raises(DataError, match="null: is a device, not a file"):
+        read_manifest("/dev/null")
+    with pytest.raises(DataError, match=r"test\.jsonl:1: audio file .+pipe is no file; "):
+        check_audio(read_manifest(write_lines(tmp_path / "test.jsonl", {**GOOD, "audio": "pipe"})))
+
+
+def test_names_that_no_file_has_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot be read \(File name too long\); check the path"):
+        read_manifest(tmp_path / ("m" * 300))
+    with pytest.raises(DataError, match="null byte"):
+        read_manifest(tmp_path / "m\0m")
+    for name in ("a" * 300, "a\0a"):
+        path = write_lines(tmp_path / "test.jsonl", {**GOOD, "audio": name})
+        with pytest.raises(DataError, match=r"test\.jsonl:1: audio file .+ does not exist"):
+            check_audio(read_manifest(path))
+
+
+def test_a_label_of_a_million_letters_is_one_short_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    path = write_lines(tmp_path / "m.jsonl", {**GOOD, "audio": "a.wav", "pinyin": "a" * 10**6})
+    with pytest.raises(DataError, match=r"m\.jsonl:1: 'a+ [.]{3} a+' is not a pinyin syllable; put blanks") as caught:
+        manifest.read_labelled(path)
+    assert len(str(caught.value)) < 200 + len(str(path))

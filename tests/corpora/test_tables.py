@@ -158,6 +158,11 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
         ("csv", "audio\ttext\na.wav\t绿\n", r"mine\.csv:1: its columns are set apart by tabs: use `prepare tsv`"),
         ("csv", "audio;text\na.wav;绿\n", r"set apart by semicolons: save it with commas"),
         ("csv", "audio\na.wav\n", r"needs a column 'text' or 'pinyin'"),
+        (
+            "csv",
+            f'id,"aud\n{"9" * 5000}\n"\na,b\n',
+            r"mine\.csv:1: .* 'audio' \(or 'path'\); got id, aud 9+ [.]{3} 9+$",
+        ),
         ("csv", "", r"mine\.csv: is empty; it needs a header"),
         ("csv", "audio,text\n", r"mine\.csv: no utterance in it; it needs a header"),
         ("tsv", "audio\ttext\na.wav\t绿\n".encode("gbk"), r"mine\.tsv: not UTF-8 text"),
@@ -167,8 +172,12 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
         ("json", "", r"no utterance in it; it needs an object"),
         ("jsonl", "", r"no utterance in it; it needs an object"),
         ("jsonl", '{"audio": "a.wav", "text": "x"}\n{', r"mine\.jsonl:2: not JSON"),
+        ("jsonl", "[" * 200_000, r"mine\.jsonl:1: not JSON \(nested too deep\); give one object per line$"),
+        ("json", "[" * 200_000, r"mine\.json:1: not JSON \(nested too deep\)"),
+        ("json", f"[{'9' * 5000}]", r"mine\.json:1: not JSON \(a number of thousands of digits\)"),
         ("jsonl", "[1]\n", r"mine\.jsonl:1: wanted an object; got list"),
     ],
+    ids=lambda value: str(value)[:60],
 )
 def test_a_table_that_is_none_is_named(tmp_path: Path, kind: str, content: str | bytes, complaint: str) -> None:
     put(tmp_path / "mine" / f"mine.{kind}", content)
@@ -219,3 +228,15 @@ def test_our_own_manifests_are_such_tables(tmp_path: Path) -> None:
     again = RECIPES["jsonl"](tmp_path / "out", tmp_path / "out2")
     for split, path in made.items():
         assert lines(again[split]) == lines(path)
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv"])
+def test_zero_bytes_in_a_table_are_told(tmp_path: Path, kind: str) -> None:
+    rows = [ROWS[0] | {"split": ""}, ROWS[1] | {"split": "", "audio": "audio/\0.wav"}]
+    root = write(tmp_path / "mine", kind, rows)
+    try:
+        made = RECIPES[kind](root, tmp_path / "out", **ALL)
+    except DataError as error:  # before Python 3.11 such a table cannot be read at all
+        assert f"mine.{kind}: not a table" in str(error)
+    else:
+        assert (ids(made), left_out(tmp_path / "out")) == ({"train": ["one"]}, {"two": "no sound file"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 
-from dfcnn_ms.text.characters import hanzi_runs, has_hanzi, is_hanzi
+from dfcnn_ms.text.characters import hanzi_runs, has_hanzi, is_hanzi, normalized
 
 NAMES = ("CJK UNIFIED IDEOGRAPH", "CJK COMPATIBILITY IDEOGRAPH")
 ZERO = "\u3007"
@@ -35,3 +35,16 @@ def test_texts() -> None:
     assert has_hanzi("ni3 好") and not has_hanzi("ni3 hao3, ok?") and not has_hanzi("")
     assert hanzi_runs("A股，𠮷野 3 家\n") == ["股", "𠮷野", "家"]
     assert hanzi_runs("ni3") == []
+
+
+def test_long_texts_are_normalized_as_short_ones_are() -> None:
+    text = "e\u0301\u0323 \u1e69 ﬁ Ａ 绿 가 " + "a" + "\u0301" * 30
+    for form in ("NFKC", "NFD"):
+        assert normalized(form, text * 50) == unicodedata.normalize(form, text) * 50
+
+
+def test_marks_without_end_keep_their_kinds_and_numbers() -> None:
+    for marks in ("\u0301\u0323", "\u0344", "\u0f73\u0f71"):
+        text = "a" + marks * 1000
+        found = normalized("NFD", text).replace("\u034f", "")
+        assert sorted(found) == sorted(unicodedata.normalize("NFD", text))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.text import pinyin
-from dfcnn_ms.text.pinyin import DIGITS, SYLLABLES, canonical, from_hanzi, parse, split
+from dfcnn_ms.text.pinyin import DIGITS, SYLLABLES, SyllableError, canonical, from_hanzi, parse, split
 
 steady = settings(deadline=None)  # a busy machine is not a fault
 
@@ -257,3 +257,19 @@ def test_split_of_syllables_without_a_vowel() -> None:
 
 def test_module_needs_neither_dictionary_until_it_reads() -> None:
     assert not {"jieba", "pypinyin"} & set(vars(pinyin))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a" * 10**6, "zhuang" * 10**5, "er" * 10**5, "u:" * 10**5, "a" + "\u0301\u0323" * 10**5, "1" * 10**5],
+    ids=lambda line: line[:20],
+)
+def test_a_line_of_nonsense_is_one_short_sentence_however_long_it_is(line: str) -> None:
+    with pytest.raises(SyllableError) as caught:
+        parse(line, where="a.jsonl:1")
+    assert str(caught.value).startswith("a.jsonl:1: ") and "is not a pinyin syllable" in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_long_line_is_read_as_its_parts() -> None:
+    assert parse("nǐ hao3, lǜ " * 500) == ["ni3", "hao3", "lv4"] * 500

@@ -104,3 +104,10 @@ def test_words_decide_how_three_third_tones_group() -> None:
     assert sandhi.apply(readings, "full", {"展览"}.__contains__) == ["zhan2", "lan2", "guan3"]
     assert sandhi.apply(readings, "full", {"览馆"}.__contains__) == ["zhan3", "lan2", "guan3"]
     assert sandhi.apply(readings, "yi_bu", {"览馆"}.__contains__) == ["zhan3", "lan3", "guan3"]
+
+
+@pytest.mark.parametrize(("length", "tones"), [(2, "23"), (4, "2323"), (5, "23223"), (6, "232323"), (7, "2323223")])
+def test_long_words_are_said_two_and_two(length: int, tones: str) -> None:
+    """Inside each pair the first becomes a second tone; then, of what is left, each third tone before another."""
+    word = ("好" * length, ["hao3"] * length)
+    assert [one[-1] for one in sandhi.apply([word], "full", lambda characters: False)] == list(tones)
