@@ -1,11 +1,13 @@
 # Needs a Python 3.10, 3.11 or 3.12 and make; everything else goes into .venv. `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format lock clean clean-runs distclean
+.PHONY: help demo test check abuse lint format lock clean clean-runs distclean
 
 # `make PYTHON=/path/to/python demo` decides which Python makes .venv; otherwise the first of these that will do.
 PYTHON ?=
 # `make demo DEVICE=GPU` or DEVICE=Ascend: where the networks run.
 DEVICE ?=
+# `make abuse MUTANTS=50000`: how many damaged files of each format are read.
+MUTANTS ?= 2000
 names  := $(or $(PYTHON),python3.11 python3.10 python3.12 python3 python)
 
 # A name on PATH is not enough: it may be a shim without a Python behind it, or a Python without ensurepip.
@@ -32,6 +34,8 @@ help:
 	@echo "                 DEVICE=GPU adds NVIDIA's libraries to .venv first (1.7 GB), DEVICE=Ascend uses an NPU"
 	@echo "make test        the whole test suite"
 	@echo "make check       lint, types and the fast tests"
+	@echo "make abuse       2,000 damaged files of each format, and processes killed at any moment: ten minutes"
+	@echo "                 MUTANTS=50000 is for hours"
 	@echo "make lint        lint and types"
 	@echo "make format      put the code into its usual form"
 	@echo "make clean       remove caches and build files"
@@ -48,6 +52,10 @@ test: .venv/ready
 
 check: lint
 	@$(python) -m pytest $(in_parallel) -m "not slow"
+
+# Each format says how many of its mutants were used and refused; a test is a task of its own for any free process.
+abuse: .venv/ready
+	@DFCNN_ABUSE=$(MUTANTS) $(python) -m pytest $(in_parallel) --dist load -rP tests/abuse
 
 lint: .venv/ready
 	@$(python) -m ruff check .
