@@ -153,7 +153,7 @@ def _open_streams() -> None:
     """A stream closed before the start is nowhere, and its number no file's; what one cannot say is escaped."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            nowhere = open(os.devnull, "r" if name == "stdin" else "w")  # noqa: SIM115 (as long as the process)
+            nowhere = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115 (it stays)
             setattr(sys, name, nowhere)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -10,9 +10,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: characters of a sentence; a longer one quotes something at full length
+LONGEST_SENTENCE = 1000
+
 
 class DfcnnError(Exception):
-    """Base of every error that a user can cause and cure."""
+    """Base of every error that a user can cause and cure: one printable line, whatever it quotes."""
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        line = said if said.isprintable() else "".join(map(_printable, said))
+        half = LONGEST_SENTENCE // 2 - 3
+        return line if len(line) <= LONGEST_SENTENCE else f"{line[:half]} ... {line[-half:]}"
 
 
 class ConfigError(DfcnnError):
@@ -33,6 +42,10 @@ class DeviceError(DfcnnError):
 
 class Interrupted(DfcnnError):  # noqa: N818 (not an error)
     """Work that was stopped on request; says what was saved and how to go on."""
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -9,6 +9,15 @@ import numpy as np
 
 from dfcnn_ms.errors import ConfigError
 
+#: epochs that a schedule may speak of, and the shortest period: numbers beyond them overflow, or never end
+MOST_EPOCHS, SHORTEST = 1e6, 1e-3
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Refuses a number that is not from ``low`` to ``high``, NaN included."""
+    if not low <= value <= high:
+        raise ConfigError(f"{name}: got {value}, wanted {low:g} to {high:g}")
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -21,8 +30,7 @@ class Schedule:
     warmup_epochs: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.warmup_epochs < 0:
-            raise ConfigError(f"warmup_epochs: got {self.warmup_epochs}, wanted 0 or more")
+        check_range("warmup_epochs", self.warmup_epochs, 0, MOST_EPOCHS)
 
     def after_warmup(self, epoch: float, epochs: float) -> float:
         """The factor ``epoch`` epochs after warm-up, where the last step comes ``epochs`` epochs after it."""
@@ -53,6 +61,10 @@ class Cosine(Schedule):
     warmup_epochs: float = 1.0
     final: float = 0.01
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("final", self.final, 0, 1)
+
     def after_warmup(self, epoch: float, epochs: float) -> float:
         share = epoch / epochs if epochs else 1.0
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2
@@ -74,11 +86,9 @@ class CosineRestarts(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.period_epochs <= 0 or self.growth < 1:
-            raise ConfigError(
-                f"cosine_restarts: got period_epochs {self.period_epochs} and growth {self.growth}, "
-                "wanted more than 0 and at least 1"
-            )
+        check_range("period_epochs", self.period_epochs, SHORTEST, MOST_EPOCHS)
+        check_range("growth", self.growth, 1, 1000)
+        check_range("final", self.final, 0, 1)
 
     def after_warmup(self, epoch: float, epochs: float) -> float:
         period = self.period_epochs
@@ -97,8 +107,8 @@ class Step(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.every_epochs <= 0:
-            raise ConfigError(f"every_epochs: got {self.every_epochs}, wanted more than 0")
+        check_range("every_epochs", self.every_epochs, SHORTEST, MOST_EPOCHS)
+        check_range("factor", self.factor, 0, 1)
 
     def after_warmup(self, epoch: float, epochs: float) -> float:
         return self.factor ** math.floor(epoch / self.every_epochs)
@@ -110,6 +120,10 @@ class InverseTime(Schedule):
 
     decay: float = 1.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("decay", self.decay, 0, MOST_EPOCHS)
+
     def after_warmup(self, epoch: float, epochs: float) -> float:
         return 1.0 / (1.0 + self.decay * epoch)
 
@@ -120,6 +134,11 @@ class Plateau(Schedule):
 
     patience: int = 3
     factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("patience", self.patience, 1, MOST_EPOCHS)
+        check_range("factor", self.factor, 0, 1)
 
     def after_warmup(self, epoch: float, epochs: float) -> float:
         return 1.0

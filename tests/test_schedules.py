@@ -119,11 +119,16 @@ def test_step_changes_at_whole_epochs_whatever_their_length(steps: int, every: i
 @pytest.mark.parametrize(
     ("kind", "options", "complaint"),
     [
-        ("constant", {"warmup_epochs": -1}, "warmup_epochs: got -1, wanted 0 or more"),
+        ("constant", {"warmup_epochs": -1}, "warmup_epochs: got -1, wanted 0 to"),
         ("step", {"warmup_epochs": -0.1}, "warmup_epochs: got -0.1"),
-        ("cosine_restarts", {"period_epochs": 0}, "got period_epochs 0 and growth 1.0"),
-        ("cosine_restarts", {"growth": 0.5}, "and growth 0.5, wanted more than 0 and at least 1"),
-        ("step", {"every_epochs": 0}, "every_epochs: got 0, wanted more than 0"),
+        ("cosine_restarts", {"period_epochs": 0}, "period_epochs: got 0, wanted 0.001 to"),
+        ("cosine_restarts", {"period_epochs": 1e-300}, "period_epochs: got 1e-300"),  # would never end
+        ("cosine_restarts", {"growth": 0.5}, "growth: got 0.5, wanted 1 to 1000"),
+        ("cosine", {"final": math.nan}, "final: got nan, wanted 0 to 1"),
+        ("step", {"every_epochs": 0}, "every_epochs: got 0, wanted 0.001 to"),
+        ("step", {"factor": 1e300}, "factor: got 1e[+]300, wanted 0 to 1"),
+        ("inverse_time", {"decay": -1}, "decay: got -1, wanted 0 to"),  # would divide by zero
+        ("plateau", {"patience": 0}, "patience: got 0, wanted 1 to"),
     ],
 )
 def test_values_without_sense_are_refused(kind: str, options: dict[str, Any], complaint: str) -> None:

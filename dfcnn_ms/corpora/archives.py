@@ -31,6 +31,7 @@ from dfcnn_ms.corpora.download import CHUNK, digest, free_bytes, in_words
 from dfcnn_ms.corpora.locks import alone
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import write_text
+from dfcnn_ms.text.quoting import quoted
 
 MARKER = ".extracted.json"
 
@@ -89,9 +90,11 @@ def _extract(archive: Path, folder: Path, limits: Limits) -> None:
     try:
         _remove(temporary)  # what an interrupted extraction has left
         temporary.mkdir()
+        target = _Target(temporary, _most_bytes(archive, temporary, limits), limits.members)
         with _damage_in_words(archive):
-            _unpack(archive, _Target(temporary, _most_bytes(archive, temporary, limits), limits.members))
-        content = _single(temporary, folder.name)
+            _unpack(archive, target)
+            content = _single(temporary, folder.name)
+            target.check_links(content)
         write_text(content / MARKER, json.dumps(_identity(archive)) + "\n")
         if folder.exists():
             folder.rmdir()  # empty, as was checked
@@ -202,13 +205,17 @@ class _Target:
 
     def announce(self, name: str, size: int) -> None:
         """Counts a member before anything of it is written."""
+        if not name:
+            raise DataError("a member has no name; unpack it by hand")
         self.seen += 1
         self.announced += size
         if self.seen > self.members:
-            raise DataError(f"member {name!r} is one of more than {self.members:,}; it looks like an archive bomb")
+            raise DataError(
+                f"member {quoted(name)} is one of more than {self.members:,}; it looks like an archive bomb"
+            )
         if size < 0 or self.announced > self.most[0]:
             raise DataError(
-                f"with member {name!r} it unpacks to more than {in_words(self.most[0])}, which {self.most[1]}"
+                f"with member {quoted(name)} it unpacks to more than {in_words(self.most[0])}, which {self.most[1]}"
             )
 
     def place(self, name: str) -> Path:
@@ -219,7 +226,7 @@ class _Target:
         """
         for path in (PurePosixPath(name), PureWindowsPath(name)):
             if path.is_absolute() or path.drive or path.root or ".." in path.parts or "\0" in name:
-                raise DataError(f"member {name!r} would be written outside of its folder; nothing was unpacked")
+                raise DataError(f"member {quoted(name)} would be written outside of its folder; nothing was unpacked")
         return self.root.joinpath(*PurePosixPath(name).parts)
 
     def folder(self, name: str) -> None:
@@ -235,7 +242,7 @@ class _Target:
                 file.write(block)
                 missing -= len(block)
         if missing:
-            raise EOFError(f"{name} has {size - missing:,} of {size:,} bytes")
+            raise EOFError(f"{quoted(name)} has {size - missing:,} of {size:,} bytes")
 
     def link(self, name: str, to: str) -> None:
         """Notes a symbolic link, to be made at the end."""
@@ -265,24 +272,34 @@ class _Target:
         """
         for name, to in self.links.items():
             path = self.place(name)
-            end = self._inside(name, to, path.parent / to)
+            end = self._inside(name, to, path.parent / to, self.root)
             try:
                 os.symlink(to, path)
             except OSError:  # on Windows links need a privilege
                 shutil.copyfile(end, path)
-        for name, to in self.links.items():  # a later link may have changed where an earlier one leads
-            self._inside(name, to, self.place(name))
 
-    def _inside(self, name: str, to: str, path: Path) -> str:
-        """Where a path really ends."""
-        root, end = os.path.realpath(self.root), os.path.realpath(path)
+    def check_links(self, content: Path) -> None:
+        """Looks where all links end, when all are made: a later one may have changed where an earlier one leads.
+
+        Args:
+            content: what will take the place of the folder, and so all that there will be.
+
+        Raises:
+            DataError: one leads out of it.
+        """
+        for name, to in self.links.items():
+            self._inside(name, to, self.place(name), content)
+
+    def _inside(self, name: str, to: str, path: Path, folder: Path) -> str:
+        """Where a path really ends, which has to be in a folder."""
+        root, end = os.path.realpath(folder), os.path.realpath(path)
         if os.path.commonpath([root, end]) != root:
             raise _outside(name, to)
         return end
 
 
 def _outside(name: str, to: str) -> DataError:
-    return DataError(f"member {name!r} is a link to {to!r}, outside of its folder; nothing was unpacked")
+    return DataError(f"member {quoted(name)} is a link to {quoted(to)}, outside of its folder; nothing was unpacked")
 
 
 def _unpack(archive: Path, target: _Target) -> None:
@@ -304,7 +321,7 @@ def _unpack_zip(archive: Path, target: _Target) -> None:
 def _zip_member(members: zipfile.ZipFile, member: zipfile.ZipInfo, target: _Target) -> None:
     name, mode = member.filename, member.external_attr >> 16
     if member.flag_bits & 1:
-        raise DataError(f"member {name!r} is encrypted; unpack the archive by hand with its password")
+        raise DataError(f"member {quoted(name)} is encrypted; unpack the archive by hand with its password")
     if member.is_dir():
         target.folder(name)
         return
@@ -325,11 +342,11 @@ def _check_mode(name: str, mode: int) -> None:
     if kind not in (0, stat.S_IFREG, stat.S_IFLNK):
         raise _no_file(name)
     if mode & (stat.S_ISUID | stat.S_ISGID) and kind != stat.S_IFLNK:
-        raise DataError(f"member {name!r} is a program that runs as another user (setuid); nothing was unpacked")
+        raise DataError(f"member {quoted(name)} is a program that runs as another user (setuid); nothing was unpacked")
 
 
 def _no_file(name: str) -> DataError:
-    return DataError(f"member {name!r} is a device, a pipe or the like, not a file; nothing was unpacked")
+    return DataError(f"member {quoted(name)} is a device, a pipe or the like, not a file; nothing was unpacked")
 
 
 def _tar(opened: Callable[[Any], Any]) -> Callable[[Path, _Target], None]:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.corpora.manifest import Utterance, read_utterance
+from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import replacing, write_text
 
 
@@ -41,10 +42,27 @@ class FeatureCache:
         """Opens the cache of exactly these utterances and this front end, and makes it if there is none."""
         key = _cache_key(utterances, frontend)
         values, index = folder / f"{key}.f32", folder / f"{key}.json"
-        if not index.is_file():
+        bins = frontend.features.num_bins
+        starts = _read_starts(values, index, len(utterances), bins)
+        if starts is None:
             _write_cache(values, index, utterances, frontend)
-        starts = np.array(json.loads(index.read_text()))
-        return cls(values.absolute(), starts, frontend.features.num_bins)
+            starts = _read_starts(values, index, len(utterances), bins)
+        if starts is None:
+            raise DataError(f"{values}: cannot be read although it was just written; look at the disk")
+        return cls(values.absolute(), starts, bins)
+
+
+def _read_starts(values: Path, index: Path, count: int, bins: int) -> np.ndarray | None:
+    """Where each of ``count`` utterances begins; None if there is no cache, or one that is damaged or cut short."""
+    try:
+        starts = np.array(json.loads(index.read_text(encoding="utf-8")))
+        size = values.stat().st_size
+    except (OSError, ValueError):
+        return None
+    whole = starts.shape == (count + 1,) and starts.dtype.kind == "i"
+    if not whole or starts[0] != 0 or (np.diff(starts) < 0).any() or 4 * bins * int(starts[-1]) != size:
+        return None
+    return starts
 
 
 def _cache_key(utterances: Sequence[Utterance], frontend: Frontend) -> str:
@@ -52,7 +70,10 @@ def _cache_key(utterances: Sequence[Utterance], frontend: Frontend) -> str:
     statistics = None if frontend.statistics is None else frontend.statistics.to_dict()
     digest = hashlib.sha256(repr((frontend.features, frontend.cmvn, statistics)).encode())
     for utterance in utterances:
-        state = utterance.path.stat()
+        try:
+            state = utterance.path.stat()
+        except OSError as error:
+            raise DataError(f"{utterance.where}: {utterance.path}: {error.strerror}; check the path") from None
         entry = (str(utterance.path), utterance.start, utterance.seconds, state.st_size, state.st_mtime_ns)
         digest.update(repr(entry).encode())
     return digest.hexdigest()[:16]

@@ -205,17 +205,21 @@ def _name(frontend: Frontend) -> str:
 @contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
     """A folder that takes the name ``folder`` when the block is done, and vanishes if it fails."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{name}") for name in ("part", "old"))
     try:
+        for left in (part, old):  # of a killed process that had our number, as in a container
+            shutil.rmtree(left, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
         if folder.exists():
-            shutil.rmtree(folder)
+            os.replace(folder, old)
         os.replace(part, folder)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,16 @@ def test_links_that_lead_out_together(room: Path) -> None:
         (room / "a.tar").unlink()
 
 
+def test_links_to_what_will_not_be_there(room: Path) -> None:
+    """The only folder at the top takes the archive's place: what lay beside it is then outside."""
+    wicked = tar(entry("out/a", b""), entry("out/up", kind=tarfile.SYMTYPE, link="../other"))
+    refused(save(room / "a.tar", wicked), "'out/up' is a link to '../other', outside of its folder")
+
+
+def test_members_without_a_name(room: Path) -> None:
+    refused(save(room / "a.zip", zip_of({zip_entry("", stat.S_IFREG | 0o644): b"x"})), "a member has no name")
+
+
 def test_nothing_is_written_through_a_link(room: Path) -> None:
     """A link to a folder outside, then a file inside of that link."""
     for to in ("..", "../..", "/tmp"):
