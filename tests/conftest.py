@@ -7,6 +7,7 @@ so that no process is left with a long one at the end.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -36,13 +37,17 @@ def cpu() -> None:
 
 @pytest.fixture(autouse=True)
 def known_state() -> Iterator[None]:
-    """Every test begins in PYNATIVE_MODE with the same seed, whatever ran before it."""
+    """Every test begins in PYNATIVE_MODE with the same seed and Python's signals, whatever ran before it."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     if "mindspore" in sys.modules:
         import mindspore as ms
 
         ms.set_context(mode=ms.PYNATIVE_MODE)
         ms.set_seed(0)
     yield
+    for number, handler in handlers.items():  # a command that is run as `__main__` keeps its own to the end
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
     if "mindspore" in sys.modules:
         import mindspore as ms
 
