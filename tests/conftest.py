@@ -16,6 +16,10 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and MindSpore read it; what tests start inherits it
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what runs in the background; what tests start would ignore Ctrl-C as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 from dfcnn_ms.environment import prepare_for_mindspore
 
 prepare_for_mindspore()  # before any test module imports MindSpore
