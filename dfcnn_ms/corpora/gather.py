@@ -307,7 +307,7 @@ def _tell_left_out(left: list[LeftOut], out: Path) -> None:
     for reason, count in Counter(one.reason for one in left).most_common():
         names = [printable(one.id) for one in left if one.reason == reason]
         more = " ..." if count > SHOWN else ""
-        shown = printable(", ".join(names[:SHOWN]))
+        shown = ", ".join(names[:SHOWN])
         log.info("left out, %s: %d (%s%s); see %s", printable(reason), count, shown, more, out / LEFT_OUT)
 
 

@@ -45,10 +45,7 @@ class FeatureCache:
         bins = frontend.features.num_bins
         starts = _read_starts(values, index, len(utterances), bins)
         if starts is None:
-            _write_cache(values, index, utterances, frontend)
-            starts = _read_starts(values, index, len(utterances), bins)
-        if starts is None:
-            raise DataError(f"{values}: cannot be read although it was just written; look at the disk")
+            starts = _write_cache(values, index, utterances, frontend)
         return cls(values.absolute(), starts, bins)
 
 
@@ -79,7 +76,8 @@ def _cache_key(utterances: Sequence[Utterance], frontend: Frontend) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write_cache(values: Path, index: Path, utterances: Sequence[Utterance], frontend: Frontend) -> None:
+def _write_cache(values: Path, index: Path, utterances: Sequence[Utterance], frontend: Frontend) -> np.ndarray:
+    """Writes features and index; where each utterance begins."""
     starts = [0]
     with replacing(values) as temporary, temporary.open("wb") as file:
         for utterance in tqdm(utterances, desc="features", unit="utt", disable=None, leave=False):
@@ -87,3 +85,4 @@ def _write_cache(values: Path, index: Path, utterances: Sequence[Utterance], fro
             file.write(np.ascontiguousarray(features, np.float32).tobytes())
             starts.append(starts[-1] + len(features))
     write_text(index, json.dumps(starts))
+    return np.array(starts)
