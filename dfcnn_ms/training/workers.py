@@ -63,9 +63,14 @@ def expected() -> Workers:
     return Workers()
 
 
+def only_arranges() -> bool:
+    """Whether this process is the scheduler of ``msrun``, started like the workers only to bring them together."""
+    return os.environ.get("MS_ROLE") == "MS_SCHED"
+
+
 def join() -> Workers:
-    """Meets the other processes; MindSpore then adds up gradients over all of them."""
-    if expected().count == 1:
+    """Meets the other processes; MindSpore then adds up gradients over all of them. The scheduler stays to the end."""
+    if expected().count == 1 and not only_arranges():
         return Workers()
     from mindspore import communication
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training.batches import FILLER, BatchSource
 from dfcnn_ms.training.corpus import open_corpus
 from dfcnn_ms.training.plan import plan_batches
-from dfcnn_ms.training.workers import Workers, expected
+from dfcnn_ms.training.workers import Workers, expected, only_arranges
 
 UTTERANCES = 45  # no multiple of a batch: the last one has fillers
 
@@ -65,9 +66,10 @@ def test_the_environment_says_who_we_are(monkeypatch):
     monkeypatch.setenv("MS_WORKER_NUM", "8")
     monkeypatch.setenv("RANK_ID", "5")
     assert expected() == Workers(5, 8) and not expected().is_first
+    assert not only_arranges()
     monkeypatch.setenv("MS_ROLE", "MS_SCHED")
     monkeypatch.delenv("RANK_ID")
-    assert expected().count == 1
+    assert expected().count == 1 and only_arranges()
 
 
 def test_alone_sums_are_what_was_given():
@@ -108,7 +110,14 @@ def start(corpus: Path, folder: Path, run: str, workers: int, *more: str) -> sub
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "GLOG_v": "3"}
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.Popen(training, env=environment, text=True, **output)
+    return subprocess.Popen(training, env=environment, text=True, start_new_session=True, **output)
+
+
+def said_by(job: subprocess.Popen[str]) -> str:
+    """The end of what a job has said; it is killed, with all that it started, if it is still running."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(job.pid, signal.SIGKILL)
+    return job.communicate()[0][-4000:]
 
 
 def parameters(folder: Path, run: str) -> dict[str, np.ndarray]:
@@ -129,7 +138,7 @@ def test_two_workers_with_half_the_batch_learn_what_one_learns_with_all_of_it(co
     assert alone.returncode == 0, said[-4000:]
     end = time.monotonic() + 400
     while not (tmp_path / "two" / "metrics.jsonl").exists() or len(metrics(tmp_path, "two")) < EPOCHS:
-        assert job.poll() is None and time.monotonic() < end, job.communicate()[0][-4000:]
+        assert job.poll() is None and time.monotonic() < end, said_by(job)
         time.sleep(0.1)
     os.kill(worker(tmp_path, 1), signal.SIGKILL)
     died = time.monotonic()
@@ -154,7 +163,7 @@ def test_two_workers_with_half_the_batch_learn_what_one_learns_with_all_of_it(co
     assert "2 workers on CPU" in first
     assert len(re.findall(r"^epoch +1/2000", first, re.MULTILINE)) == 1
     assert not re.search(r"^epoch +1/2000", second, re.MULTILINE)  # only the first one talks
-    # Whoever is killed leaves the file of its lock, which the next one takes over.
+    # The scheduler is nobody's first worker, and has written nothing. Who is killed leaves the file of its lock.
     assert sorted(path.name for path in tmp_path.iterdir()) == [".two.lock", "log", "one", "one.ckpt", "two"]
 
 
