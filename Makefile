@@ -1,6 +1,6 @@
 # Needs a Python 3.10, 3.11 or 3.12 and make; everything else goes into .venv. `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check abuse lint format lock clean clean-runs distclean
+.PHONY: help demo test check abuse test-browser lint format lock clean clean-runs distclean
 
 # `make PYTHON=/path/to/python demo` decides which Python makes .venv; otherwise the first of these that will do.
 PYTHON ?=
@@ -26,8 +26,10 @@ no_ensurepip = $(bare) has no ensurepip, which makes .venv: install it (on Debia
 
 python := .venv/bin/python
 pip    := $(python) -m pip --quiet --disable-pip-version-check install
-# A process takes a file of tests at a time, those with slow tests first; each needs about 2 GB.
-in_parallel := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A process takes a file of tests at a time, those with slow tests first; each needs about 2 GB. One more than there are
+# cores, for some of the slow ones mostly wait.
+processes    = $(shell $(python) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
+in_parallel  = --numprocesses $(processes) --dist loadfile --no-loadscope-reorder
 
 help:
 	@echo "make demo        synthesise speech, train, evaluate and transcribe: about five minutes"
@@ -36,6 +38,7 @@ help:
 	@echo "make check       lint, types and the fast tests"
 	@echo "make abuse       2,000 damaged files of each format, and processes killed at any moment: ten minutes"
 	@echo "                 MUTANTS=50000 is for hours"
+	@echo "make test-browser  the page in Chromium, which Debian and its relatives get installed"
 	@echo "make lint        lint and types"
 	@echo "make format      put the code into its usual form"
 	@echo "make clean       remove caches and build files"
@@ -56,6 +59,17 @@ check: lint
 # Each format says how many of its mutants were used and refused; a test is a task of its own for any free process.
 abuse: .venv/ready
 	@DFCNN_ABUSE=$(MUTANTS) $(python) -m pytest $(in_parallel) --dist load -rP tests/abuse
+
+test-browser: .venv/ready .venv/onnxruntime-web
+	@command -v chromium >/dev/null && command -v node >/dev/null || { sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update --quiet=2 && $$sudo apt-get install --yes --quiet=2 --no-install-recommends \
+	  chromium nodejs fonts-noto-core fonts-noto-cjk; }
+	@DFCNN_MS_ORT_WEB=$(CURDIR)/.venv/onnxruntime-web $(python) -m pytest -rs tests/serving/test_page.py \
+	  tests/serving/test_page_modules.py tests/serving/test_static_page.py
+
+# Two files of onnxruntime-web, by npm.
+.venv/onnxruntime-web: .venv/ready
+	@$(python) -c "from pathlib import Path; from dfcnn_ms.serving.static_page import fetch; fetch(Path('$@'))"
 
 lint: .venv/ready
 	@$(python) -m ruff check .
@@ -86,8 +100,8 @@ format: .venv/ready
 
 # Without the extra cuda11: `make test` and `make demo` install all that is in the file.
 lock:
-	uv pip compile pyproject.toml --output-file requirements.lock --extra synth --extra dev --universal \
-	  --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
+	uv pip compile pyproject.toml --output-file requirements.lock --extra train --extra synth --extra serve --extra mic \
+	  --extra dev --universal --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis rank_0 kernel_meta graph_ir

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dfcnn_ms import files, plugins, stopping
+from dfcnn_ms import extras, files, plugins, stopping
 from dfcnn_ms.errors import ConfigError, DataError, DfcnnError, Interrupted
 
 USER_ERROR = 2
@@ -188,6 +188,8 @@ def _sentence(error: Exception) -> str:
     """What the user can do about an error; nothing about one that is ours."""
     if isinstance(error, DfcnnError):
         return str(error)
+    if isinstance(error, ImportError):
+        return extras.missing(error)
     lines = str(error).strip().splitlines() or [""]
     if isinstance(error, MemoryError) or any(map(_OUT_OF_MEMORY.search, lines)):
         what = lines[0] and f": {lines[0]}"

@@ -96,8 +96,9 @@ def packages() -> Iterator[CheckResult]:
 
 
 def required(requirements: list[str]) -> list[str]:
-    """The names of requirements that belong to no extra, each once."""
-    names = (re.match(r"[\w.-]+", line) for line in requirements if "extra ==" not in line)
+    """The names of requirements that belong to no extra but `train`, each once."""
+    wanted = (line for line in requirements if "extra ==" not in line or re.search(r"extra == ['\"]train['\"]", line))
+    names = (re.match(r"[\w.-]+", line) for line in wanted)
     return sorted({found[0].lower() for found in names if found})
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dfcnn_ms import extras
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.runtime.loaded import Loaded, check_there
 
@@ -23,20 +25,48 @@ class Loader:
     update_decoding: Callable[[Path, Mapping[str, float]], None]
 
 
-def _load_checkpoint(path: Path, device_target: str) -> Loaded:
-    from dfcnn_ms.runtime import checkpoint
+@contextlib.contextmanager
+def _where_it_runs(path: Path) -> Iterator[None]:
+    """Says which package is missing for a file; what else cannot be imported is a bug."""
+    try:
+        yield
+    except ImportError as error:
+        said = extras.missing(error)
+        if not said:
+            raise
+        other = "; or use the .onnx file that dfcnn_ms.export makes of it where there is MindSpore"
+        raise CheckpointError(f"{path}: {said}{other if path.suffix == '.ckpt' else ''}") from None
 
+
+def _load_checkpoint(path: Path, device_target: str) -> Loaded:
+    with _where_it_runs(path):
+        from dfcnn_ms.runtime import checkpoint
     return checkpoint.for_use(path, device_target)
 
 
 def _update_checkpoint(path: Path, values: Mapping[str, float]) -> None:
-    from dfcnn_ms.runtime import checkpoint
-
+    with _where_it_runs(path):
+        from dfcnn_ms.runtime import checkpoint
     checkpoint.update_decoding(path, values)
 
 
+def _load_onnx(path: Path, device_target: str) -> Loaded:
+    with _where_it_runs(path):
+        from dfcnn_ms.runtime import onnx
+    return onnx.for_use(path, device_target)
+
+
+def _update_onnx(path: Path, values: Mapping[str, float]) -> None:
+    with _where_it_runs(path):
+        from dfcnn_ms.runtime import onnx
+    onnx.update_decoding(path, values)
+
+
 #: suffix of a file -> how it is used
-LOADERS: dict[str, Loader] = {".ckpt": Loader(_load_checkpoint, _update_checkpoint)}
+LOADERS: dict[str, Loader] = {
+    ".ckpt": Loader(_load_checkpoint, _update_checkpoint),
+    ".onnx": Loader(_load_onnx, _update_onnx),
+}
 
 
 def loader_of(path: str | Path) -> Loader:

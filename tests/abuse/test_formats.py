@@ -29,6 +29,7 @@ FORMATS = {
     "json": ("manifests", 60),
     "kaldi": ("manifests", 60),
     "checkpoint": ("checkpoints", 10),
+    "bundle": ("bundles", 60),
     "tar_gz": ("archives", 60),
     "zip": ("archives", 60),
 }
