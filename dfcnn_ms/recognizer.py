@@ -20,10 +20,10 @@ from tqdm import tqdm
 
 from dfcnn_ms import plugins
 from dfcnn_ms.audio.frontend import Frontend
-from dfcnn_ms.audio.wave import read_wave
+from dfcnn_ms.audio.wave import duration, read_wave
 from dfcnn_ms.decoding import DECODERS, Decoder, Hypothesis
 from dfcnn_ms.decoding.boundaries import Sound
-from dfcnn_ms.decoding.confidence import confidences, sentence_confidence
+from dfcnn_ms.decoding.confidence import sentence_confidence
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models import Network
 from dfcnn_ms.runtime import Acoustics
@@ -187,7 +187,11 @@ class Recognizer:
         )
 
     def transcribe(self, path: str | Path) -> Transcript:
-        """Listens to one file."""
+        """Listens to one file, whole or, if it is long, from pause to pause."""
+        from dfcnn_ms.streaming import recordings  # which listens with a recognizer
+
+        if recordings.is_long(self, duration(path)):
+            return recordings.transcript(self, path)
         return self.hear([read_wave(path)])[0]
 
     def hear(self, waves: Sequence[np.ndarray]) -> list[Transcript]:
@@ -198,7 +202,7 @@ class Recognizer:
         """Reads features (T, F), all in one batch."""
         outputs = self.outputs(features)
         found = self.decoder(outputs.log_probs, outputs.steps)
-        return [self._transcript(outputs, row, nbest) for row, nbest in enumerate(found)]
+        return [self.transcript_of(outputs, row, nbest) for row, nbest in enumerate(found)]
 
     def outputs(self, features: Sequence[np.ndarray]) -> Outputs:
         """What the network says about features (T, F), all in one batch."""
@@ -246,12 +250,12 @@ class Recognizer:
         starts, ends = self.task.times(alignment, self.sound(outputs.features[row]))
         return tuple(starts.round(3).tolist()), tuple(ends.round(3).tolist())
 
-    def _transcript(self, outputs: Outputs, row: int, nbest: Sequence[Hypothesis]) -> Transcript:
+    def transcript_of(self, outputs: Outputs, row: int, nbest: Sequence[Hypothesis]) -> Transcript:
         """The best hypothesis with the times and the confidence of each syllable, and the others."""
         best, *others = nbest
         alignment = self.aligned(outputs, row, best.ids)
         starts, ends = self.times(outputs, row, alignment)
-        sure = confidences(outputs.of(row), alignment, self.temperature)
+        sure = self.task.confidences(outputs.of(row), alignment, self.temperature)
         return Transcript(
             syllables=tuple(self.vocabulary.decode(best.ids)),
             confidence=sentence_confidence(sure),
@@ -265,7 +269,7 @@ class Recognizer:
         )
 
     def _alternative(self, outputs: Outputs, row: int, one: Hypothesis) -> Alternative:
-        sure = confidences(outputs.of(row), self.aligned(outputs, row, one.ids), self.temperature)
+        sure = self.task.confidences(outputs.of(row), self.aligned(outputs, row, one.ids), self.temperature)
         return Alternative(tuple(self.vocabulary.decode(one.ids)), sentence_confidence(sure), one.log_prob, one.score)
 
 

@@ -15,12 +15,16 @@ from tqdm import tqdm
 from dfcnn_ms import cli
 from dfcnn_ms.audio.sound_files import SoundFile, find, in_folder
 from dfcnn_ms.audio.wave import read_wave
+from dfcnn_ms.bulk.command import add_bulk_flags, hear_all, is_bulk
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of, decoders
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import check_outputs
 from dfcnn_ms.recognizer import Recognizer, Transcript, batches
-from dfcnn_ms.reporting.transcripts import FORMATS, Writer
+from dfcnn_ms.reporting.transcripts import FORMATS, Writer, add_line_flags, layout_of
+from dfcnn_ms.streaming.command import add_stream_flags, endpointing_of, hear_stream, is_stream, source_of
+from dfcnn_ms.streaming.endpoints import Endpointing
+from dfcnn_ms.streaming.recordings import is_long, transcript
 from dfcnn_ms.wording import many
 
 if TYPE_CHECKING:
@@ -34,14 +38,26 @@ def main(argv: list[str] | None = None) -> None:
 
     A recording that cannot be heard is named where the others are written down, and once all are done it is an error.
     """
-    argv = cli.with_plugins(argv)
+    words = sys.argv[1:] if argv is None else argv
+    argv = cli.with_plugins(words)
     options = _parser().parse_args(argv)
     choice = choice_of(options)
     check_heard(choice)
+    endpointing, layout = endpointing_of(options), layout_of(options)
+    if is_stream(options):
+        hear_stream(source_of(options), loaded(options, choice), options)
+        return
+    if is_bulk(options):
+        summary = hear_all(options, choice, words)
+        print(summary)
+        summary.check()
+        return
+    if not options.files:
+        _parser().error("the following arguments are required: FILE")
     sounds, wrong = find_each(options.files)
     if not sounds and len(wrong) == 1:
         raise wrong[0]
-    writer = Writer(options.format, options.out, options.nbest)
+    writer = Writer(options.format, options.out, options.nbest, layout)
     writer.check(sounds)
     if writer.out:
         check_outputs([("--out", writer.target(sound)) for sound in dict.fromkeys(sounds)], read_by(options, sounds))
@@ -50,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         tell(error)
     left_out = len(wrong)
     if sounds:
-        left_out += write_each(loaded(options, choice), sounds, writer)
+        left_out += write_each(loaded(options, choice), sounds, writer, endpointing)
     count = len(sounds) + len(wrong)
     if options.out:
         print(f"transcripts: {count - left_out} in {options.out}")
@@ -73,10 +89,10 @@ def loaded(options: argparse.Namespace, choice: Choice) -> Recognizer:
     return recognizer
 
 
-def write_each(recognizer: Recognizer, sounds: Sequence[SoundFile], writer: Writer) -> int:
+def write_each(recognizer: Recognizer, sounds: Sequence[SoundFile], writer: Writer, endpointing: Endpointing) -> int:
     """Writes every recording down or says why it cannot be heard; returns how many cannot."""
     left_out = 0
-    for sound, heard in transcripts(recognizer, sounds):
+    for sound, heard in transcripts(recognizer, sounds, endpointing):
         if isinstance(heard, DataError):
             left_out += 1
             tell(heard)
@@ -96,11 +112,16 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt")
     cli.add_device_target(arguments)
     arguments.add_argument("--format", choices=FORMATS, default="txt", help="default: txt, a line for each file")
-    arguments.add_argument("--out", type=Path, metavar="FOLDER", help="write a file for each recording into it")
+    arguments.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="write a file for each recording into it; or a FILE.jsonl, see below"
+    )
     arguments.add_argument("--nbest", type=int, default=1, metavar="N", help="show N hypotheses of each, best first")
     add_flags(arguments)
+    add_line_flags(arguments)
+    add_stream_flags(arguments)
+    add_bulk_flags(arguments)
     arguments.add_argument(
-        "files", nargs="+", metavar="FILE", help="wav, flac, ogg or mp3, any rate, any channels; or a folder of them"
+        "files", nargs="*", metavar="FILE", help="wav, flac, ogg or mp3, any rate, any channels; or a folder of them"
     )
     return arguments
 
@@ -148,34 +169,39 @@ def unreadable(name: str, error: OSError) -> DataError:
 
 
 def transcripts(
-    recognizer: Recognizer, sounds: Sequence[SoundFile]
+    recognizer: Recognizer, sounds: Sequence[SoundFile], endpointing: Endpointing
 ) -> Iterator[tuple[SoundFile, Transcript | DataError]]:
     """Every file with what was heard in it, or why nothing was, each as soon as it and all before it are done."""
     done: dict[int, Transcript | DataError] = {}
     following = 0
     for batch in batches([sound.seconds for sound in sounds], unit="file"):
-        done.update(zip(batch, hear_each(recognizer, [sounds[index].file for index in batch]), strict=True))
+        done.update(zip(batch, hear_each(recognizer, [sounds[index] for index in batch], endpointing), strict=True))
         while following in done:
             yield sounds[following], done.pop(following)
             following += 1
 
 
-def hear_each(recognizer: Recognizer, files: Sequence[str]) -> list[Transcript | DataError]:
-    """What is heard in each file, or why nothing is; files that can be read are heard in one batch."""
+def hear_each(
+    recognizer: Recognizer, sounds: Sequence[SoundFile], endpointing: Endpointing
+) -> list[Transcript | DataError]:
+    """What is heard in each file, or why nothing is; long ones are cut at pauses, the others are heard in one batch."""
     waves: dict[int, np.ndarray] = {}
     found: dict[int, Transcript | DataError] = {}
-    for index, file in enumerate(files):
+    for index, sound in enumerate(sounds):
         try:
-            waves[index] = read_wave(file)
+            if is_long(recognizer, sound.seconds):
+                found[index] = transcript(recognizer, sound.file, endpointing)
+            else:
+                waves[index] = read_wave(sound.file)
         except DataError as error:  # damaged where its header did not tell, or gone since
             found[index] = error
         except OSError as error:
-            found[index] = unreadable(file, error)
+            found[index] = unreadable(sound.file, error)
     try:
         found |= zip(waves, recognizer.hear(list(waves.values())) if waves else [], strict=True)
     except DataError:  # one of them; which one is found by hearing each alone
-        found |= {index: _hear(recognizer, files[index], wave) for index, wave in waves.items()}
-    return [found[index] for index in range(len(files))]
+        found |= {index: _hear(recognizer, sounds[index].file, wave) for index, wave in waves.items()}
+    return [found[index] for index in range(len(sounds))]
 
 
 def _hear(recognizer: Recognizer, file: str, wave: np.ndarray) -> Transcript | DataError:

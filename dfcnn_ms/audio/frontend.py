@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from dfcnn_ms.audio.features import Features, GlobalCmvn, utterance_cmvn
+from dfcnn_ms.audio.features import Features, GlobalCmvn, RunningCmvn, utterance_cmvn
+
+#: normalisations that want statistics of a training set
+WITH_STATISTICS = ("global", "running")
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,9 @@ class Frontend:
 
     Attributes:
         features: what a frame is.
-        cmvn: ``none``, ``utterance`` (each utterance by itself) or ``global``.
-        statistics: the estimate over the training set; only with ``global``.
+        cmvn: ``none``, ``utterance`` (each utterance by itself), ``global`` (by a training set) or ``running`` (each
+            frame by the frames of its utterance up to it).
+        statistics: the estimate over the training set; only with ``global`` and ``running``.
     """
 
     features: Features
@@ -25,15 +29,32 @@ class Frontend:
     statistics: GlobalCmvn | None = None
 
     def __call__(self, wave: np.ndarray) -> np.ndarray:
-        features = self.features(wave)
+        return self.normalised(self.features(wave))
+
+    def normalised(self, features: np.ndarray) -> np.ndarray:
+        """Features (T, F) of a whole utterance as they enter the network."""
+        normalise = self.in_pieces()
+        return utterance_cmvn(features) if normalise is None else normalise(features)
+
+    def in_pieces(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """What normalises one utterance whose features (t, F) come piece by piece; None: all of it has to be there."""
         if self.cmvn == "utterance":
-            return utterance_cmvn(features)
-        if self.statistics is not None:
-            return self.statistics(features)
-        return features
+            return None
+        if self.statistics is None:
+            return _as_they_are
+        return RunningCmvn(self.statistics).stream() if self.cmvn == "running" else self.statistics
+
+    @property
+    def wants_statistics(self) -> bool:
+        """Whether it has to be fitted to a training set."""
+        return self.cmvn in WITH_STATISTICS
 
     def fitted(self, waves: Iterable[np.ndarray]) -> Frontend:
         """The same front end with global statistics estimated over ``waves``, where it needs any."""
-        if self.cmvn != "global":
+        if not self.wants_statistics:
             return self
         return Frontend(self.features, self.cmvn, GlobalCmvn.estimate(self.features(wave) for wave in waves))
+
+
+def _as_they_are(features: np.ndarray) -> np.ndarray:
+    return features

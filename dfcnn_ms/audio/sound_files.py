@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfcnn_ms.audio.wave import SOUND_SUFFIXES, check_length, duration
+from dfcnn_ms.audio.wave import SOUND_SUFFIXES, duration
 from dfcnn_ms.errors import DataError
 
 
@@ -30,7 +30,7 @@ def find(names: Sequence[str]) -> list[SoundFile]:
     """The sound files that were named, and those in the folders that were named; a wrong file is found here already.
 
     Raises:
-        DataError: a file is not there, damaged, too long or no sound, or a folder holds none.
+        DataError: a file is not there, damaged or no sound, or a folder holds none.
     """
     found = []
     for name in names:
@@ -38,8 +38,6 @@ def find(names: Sequence[str]) -> list[SoundFile]:
             found += [SoundFile(str(file), file.relative_to(name), duration(file)) for file in in_folder(Path(name))]
         else:
             found.append(SoundFile(name, Path(Path(name).name), duration(name)))
-    for sound in found:
-        check_length(sound.file, sound.seconds)
     return found
 
 

@@ -39,6 +39,10 @@ RATES = (1000, 768_000)
 
 # Samples, all channels together, that are read in one go: 16 MB.
 _AT_ONCE = 1 << 22
+# And of a file that is heard while it is read, so that its length costs no memory: 1 MB.
+_STREAMED_AT_ONCE = 1 << 18
+# Sound that comes in pieces is resampled in pieces of this length, whatever those are.
+_RESAMPLED_SECONDS = 0.02
 # Silence is what takes the fewest bytes; no coder says more than about 5,000 samples in one of them.
 _MOST_PER_BYTE = 8192
 # libsndfile repairs what was cut short silently, and only notes it in its log.
@@ -120,6 +124,57 @@ def resample(wave: Array, from_rate: float, to_rate: float) -> Array:
     return np.asarray(soxr.resample(wave, from_rate, to_rate, quality="HQ"), np.float32)
 
 
+class Resampler:
+    """Changes the sample rate of sound that comes in pieces; however it is cut, the result is the same.
+
+    Args:
+        from_rate: of the samples that come.
+        to_rate: of those that are given.
+    """
+
+    def __init__(self, from_rate: float, to_rate: float) -> None:
+        if not (from_rate > 0 and to_rate > 0):
+            raise ConfigError(f"cannot resample from {from_rate} Hz to {to_rate} Hz; both rates must be above 0")
+        self._stream: Any = None
+        if from_rate != to_rate:
+            import soxr
+
+            self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ")
+        self._waiting = np.zeros(0, np.float32)
+        self._at_once = max(1, round(from_rate * _RESAMPLED_SECONDS))
+
+    def feed(self, wave: Array) -> Array:
+        """Takes samples (N,) float32 and gives what can be known by now."""
+        if self._stream is None:
+            return wave
+        waiting = np.concatenate([self._waiting, wave])
+        whole = len(waiting) // self._at_once * self._at_once
+        self._waiting = waiting[whole:]
+        made = [self._stream.resample_chunk(part) for part in waiting[:whole].reshape(-1, self._at_once)]
+        return np.concatenate([*made, np.zeros(0, np.float32)])
+
+    def finish(self) -> Array:
+        """What is left when the sound ends."""
+        if self._stream is None:
+            return np.zeros(0, np.float32)
+        waiting, self._waiting = self._waiting, np.zeros(0, np.float32)
+        return np.asarray(self._stream.resample_chunk(waiting, last=True), np.float32)
+
+
+def read_blocks(path: str | os.PathLike[str], *, sample_rate: int = SAMPLE_RATE) -> Iterator[Array]:
+    """Read a sound file of any length as one channel, some seconds at a time: samples (n,) as of :func:`read_wave`.
+
+    Raises:
+        DataError: as of :func:`read_wave`, but no file is too long.
+    """
+    path = Path(path)
+    with opened(path) as sound:
+        resampler = Resampler(sound.samplerate, sample_rate)
+        for block in _mono(path, sound, 0, sound.frames, _STREAMED_AT_ONCE):
+            yield resampler.feed(block)
+        yield resampler.finish()
+
+
 def duration(path: str | os.PathLike[str]) -> float:
     """Seconds of sound in a file, from its header alone."""
     with opened(Path(path)) as sound:
@@ -151,7 +206,7 @@ def opened(path: Path) -> soundfile.SoundFile:
     """Open a file that libsndfile understands and whose header tells the truth."""
     head, size = _first_bytes(path)
     try:
-        sound = soundfile.SoundFile(_as_written(path))
+        sound = _Onwards(_as_written(path))
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: `.raw` has no header
         raise DataError(f"{path}: {_why_not_audio(head, error)}; give a wav, flac, ogg or mp3 file") from None
     problem = _untrue(sound, size) or _header_problem(sound, head)
@@ -159,6 +214,13 @@ def opened(path: Path) -> soundfile.SoundFile:
         sound.close()
         raise DataError(f"{path}: {problem}")
     return sound
+
+
+class _Onwards(soundfile.SoundFile):
+    """A file that is read from one place on: soundfile seeks after each read, and decoders of MP3 stumble over that."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _as_written(path: Path) -> str | bytes:
@@ -221,19 +283,27 @@ def _read_segment(path: Path, sound: soundfile.SoundFile, start: float, seconds:
     first, stop = _segment_bounds(path, sound, start, seconds)
     check_length(path, (stop - first) / sound.samplerate)
     wave, done = np.empty(stop - first, np.float32), 0  # memory is taken as it is filled
-    for block in _blocks(path, sound, first, stop):  # (n, C)
-        _check_samples(path, block, (first + done) / sound.samplerate, sound.samplerate)
-        wave[done : done + len(block)] = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+    for block in _mono(path, sound, first, stop, _AT_ONCE):  # (n,)
+        wave[done : done + len(block)] = block
         done += len(block)
-    missing = len(wave) - done
-    if missing > (_MP3_SLACK if sound.format == "MP3" else 0):
-        raise DataError(f"{path}: truncated: {missing / sound.samplerate:.3f} s of sound are missing; copy it again")
     return wave[:done]
 
 
-def _blocks(path: Path, sound: soundfile.SoundFile, first: int, stop: int) -> Iterator[Array]:
+def _mono(path: Path, sound: soundfile.SoundFile, first: int, stop: int, at_once: int) -> Iterator[Array]:
+    """The samples (n,) of a part as one channel, so many of all channels at once; refuses those that cannot be."""
+    done = first
+    for block in _blocks(path, sound, first, stop, at_once):  # (n, C)
+        _check_samples(path, block, done / sound.samplerate, sound.samplerate)
+        yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+        done += len(block)
+    if stop - done > (_MP3_SLACK if sound.format == "MP3" else 0):
+        missing = (stop - done) / sound.samplerate
+        raise DataError(f"{path}: truncated: {missing:.3f} s of sound are missing; copy it again")
+
+
+def _blocks(path: Path, sound: soundfile.SoundFile, first: int, stop: int, at_once: int) -> Iterator[Array]:
     """The samples (n, C) of a part, some seconds at once; they end where the file does."""
-    most = max(1, _AT_ONCE // sound.channels)
+    most = max(1, at_once // sound.channels)
     try:
         if first:
             sound.seek(first)
@@ -241,11 +311,16 @@ def _blocks(path: Path, sound: soundfile.SoundFile, first: int, stop: int) -> It
             block = sound.read(min(most, stop - first), dtype="float32", always_2d=True)
             if not len(block):
                 return
+            if sound.tell() > sound.frames:
+                raise _damaged(path, "it goes on after its end")
             yield block
             first += len(block)
-    except (soundfile.LibsndfileError, ValueError) as error:  # ValueError: it is beyond the end that it claims
-        reason = getattr(error, "error_string", "it goes on after its end")
-        raise DataError(f"{path}: damaged or truncated ({reason}); copy it again") from None
+    except soundfile.LibsndfileError as error:
+        raise _damaged(path, error.error_string) from None
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: damaged or truncated ({reason}); copy it again")
 
 
 def _segment_bounds(path: Path, sound: soundfile.SoundFile, start: float, seconds: float | None) -> tuple[int, int]:

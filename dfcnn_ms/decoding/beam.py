@@ -5,6 +5,7 @@ The search itself (:mod:`dfcnn_ms.decoding.beam_kernel`) is loaded, and compiled
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ ROUNDING = 1e-3  # how far above 0 the logarithm of a probability may come out
 WIDEST = 10_000  # memory grows with it
 LARGEST = 1e6  # of a weight or a bonus: far more than any sound says of a syllable
 BEAM = 10
+FIRST_ROOM = 64  # steps of an utterance that comes in pieces
 #: used where neither a flag nor the checkpoint says how much a language model counts
 LM_WEIGHT, LENGTH_BONUS = 0.5, 0.0
 #: a list of alternatives needs units that the search for the best text may leave out
@@ -123,29 +125,31 @@ class BeamSearch(BaseDecoder):
             log_probs: natural logarithms of probabilities (B, U, V).
             lengths: steps of each utterance (B,); what follows them is never looked at.
         """
-        from dfcnn_ms.compiled import announced
-        from dfcnn_ms.decoding.beam_kernel import Options, searcher
+        log_probs, lengths = check_batch(log_probs, lengths)
+        self._check_units(log_probs.shape[2])
+        threads = self.threads or (cores() if self._is_compiled else 1)
+        with self._announced():
+            return _each(self._decode, _utterances(log_probs, lengths), threads)
+
+    def stream(self) -> BeamStream:
+        """A search of one utterance whose outputs come piece by piece."""
+        return BeamStream(self)
+
+    def _decode(self, scores: Array) -> list[Hypothesis]:
+        """The n-best list of one utterance (U, V)."""
+        return _Search(self, *scores.shape)(scores, _peaks(scores))
+
+    @property
+    def _is_compiled(self) -> bool:
+        """Whether the search asks nothing of Python."""
         from dfcnn_ms.decoding.ngram import LanguageScorer
 
-        log_probs, lengths = check_batch(log_probs, lengths)
-        units = log_probs.shape[2]
-        self._check_units(units)
-        trie = _no_hotwords(units) if self.hotwords is None else self.hotwords.trie
-        weight, bonus = float(self.lm_weight), float(self.length_bonus)
-        options = Options(self.beam, self.nbest, float(self.min_log_prob), weight, bonus)
-        is_compiled = isinstance(self.language, LanguageScorer)
-        search, counted = searcher(), (0.0, 0.0) if self.language is None else (weight, bonus)
+        return self.language is None or isinstance(self.language, LanguageScorer)
 
-        def decode(scores: Array) -> list[Hypothesis]:
-            talk = None if self.language is None or is_compiled else Conversation(self.language)
-            found = search(scores, _peaks(scores), trie, self.language if talk is None else talk.asked, options)
-            if talk is not None and talk.error is not None:
-                raise talk.error
-            return _hypotheses(found, *counted)
+    def _announced(self) -> contextlib.AbstractContextManager[None]:
+        from dfcnn_ms.compiled import announced
 
-        threads = self.threads or (cores() if self.language is None or is_compiled else 1)
-        with announced("the beam search" + ("" if self.language is None else " with a language model")):
-            return _each(decode, _utterances(log_probs, lengths), threads)
+        return announced("the beam search" + ("" if self.language is None else " with a language model"))
 
     def _check_units(self, units: int) -> None:
         """A table for another network would be read beyond its end."""
@@ -159,6 +163,76 @@ class BeamSearch(BaseDecoder):
                     f"{name}: made for a network of {number} units, this one has {units}; "
                     "make it with the vocabulary of this one"
                 )
+
+
+class BeamStream:
+    """The search of one utterance whose outputs come piece by piece: each step is gone through once.
+
+    Args:
+        beam: how to search.
+    """
+
+    def __init__(self, beam: BeamSearch) -> None:
+        self._beam = beam
+        self._search: _Search | None = None
+        self._log_probs = np.zeros((0, 0), np.float32)  # with room for more steps behind those that came, (most, V)
+        self._peaks = np.zeros(0)
+        self._steps = 0
+
+    def add(self, log_probs: Array) -> list[Hypothesis]:
+        """Takes log-probabilities (u, V) of the next steps; gives the n-best list of all that came."""
+        (new,) = _utterances(*check_batch(np.asarray(log_probs)[None], [len(log_probs)]))
+        if self._search is None:
+            self._beam._check_units(new.shape[1])
+            self._search = _Search(self._beam, FIRST_ROOM, new.shape[1])
+            self._log_probs, self._peaks = np.empty((FIRST_ROOM, new.shape[1]), np.float32), np.empty(FIRST_ROOM)
+        self._keep(new)
+        with self._beam._announced():
+            return self._search(self._log_probs[: self._steps], self._peaks[: self._steps])
+
+    def _keep(self, new: Array) -> None:
+        """Puts steps behind those that there are."""
+        stop = self._steps + len(new)
+        if stop > len(self._log_probs):
+            log_probs, peaks = np.empty((2 * stop, new.shape[1]), np.float32), np.empty(2 * stop)
+            log_probs[: self._steps], peaks[: self._steps] = self._log_probs[: self._steps], self._peaks[: self._steps]
+            self._log_probs, self._peaks = log_probs, peaks
+        self._log_probs[self._steps : stop], self._peaks[self._steps : stop] = new, _peaks(new)
+        self._steps = stop
+
+
+class _Search:
+    """One utterance in the hands of compiled code.
+
+    Args:
+        beam: how to search.
+        steps: so many there will be, or more.
+        units: V.
+    """
+
+    def __init__(self, beam: BeamSearch, steps: int, units: int) -> None:
+        from dfcnn_ms.decoding.beam_kernel import Options, workspace
+
+        weight, bonus = float(beam.lm_weight), float(beam.length_bonus)
+        self._counted = (0.0, 0.0) if beam.language is None else (weight, bonus)
+        self._options = Options(beam.beam, beam.nbest, float(beam.min_log_prob), weight, bonus)
+        self._trie = _no_hotwords(units) if beam.hotwords is None else beam.hotwords.trie
+        self._talk = None if beam.language is None or beam._is_compiled else Conversation(beam.language)
+        self._language: Any = beam.language if self._talk is None else self._talk.asked
+        start = 0 if self._language is None else self._language.start
+        self._work, self._steps = workspace(steps, units, beam.beam, self._trie, start), steps
+
+    def __call__(self, scores: Array, peaks: Array) -> list[Hypothesis]:
+        """The n-best list of all steps (U, V) by now; those of the call before, and more of them."""
+        from dfcnn_ms.decoding.beam_kernel import searcher, with_room
+
+        if len(scores) > self._steps:
+            self._steps = 2 * len(scores)
+            self._work = with_room(self._work, self._steps)
+        found = searcher()(self._work, scores, peaks, self._trie, self._language, self._options)
+        if self._talk is not None and self._talk.error is not None:
+            raise self._talk.error
+        return _hypotheses(found, *self._counted)
 
 
 @lru_cache(maxsize=4)

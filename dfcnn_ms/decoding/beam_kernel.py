@@ -41,6 +41,7 @@ within = njit(nogil=True, inline="always")
 NONE = -1
 ACOUSTIC, LANGUAGE, WHOLE = 0, 1, 2  # columns of scores
 MAIN, BEGUN, FREE = 0, 1, 2  # entries of sizes
+STEPS, COUNT, MADE = 0, 1, 2  # entries of reached
 SHARE = 20  # for so many places in the beam, one more for a begun hotword
 SUMMED = 5  # how many of the best texts, at least, are scored over all their paths
 SMALL = 1e-20  # what remains of all paths is then made one again
@@ -125,6 +126,8 @@ class Workspace(NamedTuple):
         present: the probability of each unit (V,) at this step; 0 for those that are not probable enough.
         taken: the last turn (V,) at which an entry was seen to grow by each unit otherwise than from the first state.
         edges: those of the hotwords that lead an entry on at this step; at most one for each unit (V,).
+        reached: steps that the search has gone through, entries of the beam, and nodes that were made (3,).
+        offset: the logarithm of what was divided out of the probabilities of the beam (1,).
     """
 
     nodes: Array
@@ -140,18 +143,31 @@ class Workspace(NamedTuple):
     present: Array
     taken: Array
     edges: Array
+    reached: Array
+    offset: Array
 
 
-@part
-def _workspace(steps: int, units: int, beam: int, begun: int, start: int) -> Workspace:
-    """Workspace for a search, its beam holding the empty prefix alone."""
-    most = 1 + steps * (beam + begun)
-    places = 1
-    while places < 2 * most:
-        places *= 2
+@within
+def _place(parent: int, unit: int, last: int) -> Any:
+    """Where a node is looked for first, in a hash table whose last place is this."""
+    return np.int64((np.uint64(parent) * _STIR + np.uint64(unit)) * _STIR >> _HIGH) & last
+
+
+def workspace(steps: int, units: int, beam: int, trie: Any, start: int) -> Workspace:
+    """Workspace for a search through so many steps at most, its beam holding the empty prefix alone.
+
+    Args:
+        steps: see above.
+        units: V.
+        beam: places in the beam.
+        trie: of the hotwords.
+        start: first state of the language model.
+    """
+    begun = 0 if len(trie.units) == 0 else 1 + beam // SHARE
+    nodes, table = _room(steps, beam + begun)
     work = Workspace(
-        np.empty(most, NODE),
-        np.zeros(places, np.int32),
+        nodes,
+        table,
         np.empty(beam + begun, ENTRY),
         np.empty(beam + begun + 1, CANDIDATE),
         np.zeros(beam + begun + 1),
@@ -163,12 +179,38 @@ def _workspace(steps: int, units: int, beam: int, begun: int, start: int) -> Wor
         np.zeros(units),
         np.zeros(units, np.int64),
         np.zeros(units, np.int32),
+        np.array([0, 1, 1]),
+        np.zeros(1),
     )
-    root, entry = work.nodes[0], work.entries[0]
-    root.parent, root.unit, root.slot, root.hotwords, root.language = NONE, BLANK_ID, 0, 0, start
-    root.language_log_prob, root.prior, root.growth = 0.0, 0.0, 1.0
-    entry.node, entry.unit, entry.blank, entry.spoken = 0, BLANK_ID, 1.0, 0.0
+    work.nodes[0] = (NONE, BLANK_ID, 0, 0, start, 0.0, 0.0, 1.0)
+    work.entries[0] = (0, BLANK_ID, NONE, NONE, 1.0, 0.0, 0.0, 0.0)
     return work
+
+
+def with_room(work: Workspace, steps: int) -> Workspace:
+    """The same search, with memory for so many steps."""
+    nodes, table = _room(steps, len(work.entries))
+    made = int(work.reached[MADE])
+    nodes[:made] = work.nodes[:made]
+    _enter_nodes(nodes, made, table)
+    return work._replace(nodes=nodes, table=table)
+
+
+def _room(steps: int, entries: int) -> tuple[Array, Array]:
+    """Memory for the nodes of so many steps, and for a hash table of them that always has free places."""
+    most = 1 + steps * entries
+    return np.empty(most, NODE), np.zeros(1 << (2 * most - 1).bit_length(), np.int32)
+
+
+@compiled
+def _enter_nodes(nodes: Array, made: int, table: Array) -> None:
+    """Enters all nodes but the first into an empty hash table."""
+    last = len(table) - 1
+    for number in range(1, made):
+        place = _place(nodes[number].parent, nodes[number].unit, last)
+        while table[place] != 0:
+            place = (place + 1) & last
+        table[place] = number
 
 
 @part
@@ -446,7 +488,7 @@ def _keep(work: Workspace, made: int) -> tuple[int, int, float]:
 def _node(work: Workspace, made: int, candidate: Any) -> int:
     """The number of the node of a candidate: one there is, left by the beam or not, or `made`, which is written now."""
     parent, unit, last = candidate.parent, candidate.unit, len(work.table) - 1
-    place = np.int64((np.uint64(parent) * _STIR + np.uint64(unit)) * _STIR >> _HIGH) & last
+    place = _place(parent, unit, last)
     while work.table[place] != 0:
         number = work.table[place]
         if work.nodes[number].parent == parent and work.nodes[number].unit == unit:
@@ -461,10 +503,10 @@ def _node(work: Workspace, made: int, candidate: Any) -> int:
 
 
 @part
-def _search(work: Workspace, log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
-    """Goes through the steps (U, V); says how many entries there are, and the logarithm of what was divided out."""
-    count, made, offset = 1, 1, 0.0
-    for step in range(len(log_probs)):
+def _search(work: Workspace, log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> None:
+    """Goes on through the steps (U, V) from where it stood, to the last."""
+    begin, count, made, offset = work.reached[STEPS], work.reached[COUNT], work.reached[MADE], work.offset[0]
+    for step in range(begin, len(log_probs)):
         many, lending = _list_tokens(work, log_probs[step], peaks[step], trie, options)
         offset += peaks[step]
         if many == 0:
@@ -477,7 +519,8 @@ def _search(work: Workspace, log_probs: Array, peaks: Array, trie: Any, language
             offset += math.log(best)
             _divide(work, count, best)
         _forget(work, many)
-    return count, offset
+    work.reached[STEPS], work.reached[COUNT], work.reached[MADE] = len(log_probs), count, made
+    work.offset[0] = offset
 
 
 @part
@@ -661,12 +704,10 @@ def _sum_up(ids: Array, lengths: Array, scores: Array, log_probs: Array, peaks: 
 
 
 @part
-def _decode(log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
-    start = 0 if language is None else language.start
-    begun = 0 if len(trie.units) == 0 else 1 + options.beam // SHARE
-    work = _workspace(len(log_probs), log_probs.shape[1], options.beam, begun, start)
-    count, offset = _search(work, log_probs, peaks, trie, language, options)
-    searched = _final(work, count, offset, language, options)
+def _decode(work: Workspace, log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
+    _search(work, log_probs, peaks, trie, language, options)
+    count = work.reached[COUNT]
+    searched = _final(work, count, work.offset[0], language, options)
     slots = _order(searched, min(count, max(options.nbest, SUMMED)))
     ids, lengths = _texts(work, slots)
     scores = searched[slots]
@@ -682,17 +723,18 @@ def searcher() -> Any:
     numba renews what it keeps when the file of a function changes, not when a function of another file does. It also
     tells apart what functions close over; so this one closes over what the other files hold.
 
-    The search takes log-probabilities (U, V) float32 in C order, the highest of each step (U,) float64, a
-    :class:`~dfcnn_ms.decoding.hotwords.HotwordTrie`, a `LanguageScorer`, an `Asked` or None, and :class:`Options`. It
-    gives the n-best list (R texts, the best first): acoustic, language model and whole scores (R, 3), lengths (R,), and
-    ids (R, longest).
+    The search takes a :func:`workspace`, log-probabilities (U, V) float32 in C order, the highest of each step (U,)
+    float64, a :class:`~dfcnn_ms.decoding.hotwords.HotwordTrie`, a `LanguageScorer`, an `Asked` or None, and
+    :class:`Options`. It gives the n-best list (R texts, the best first): acoustic, language model and whole scores
+    (R, 3), lengths (R,), and ids (R, longest). Called again with the same workspace and more steps behind the same
+    ones, it searches through the new ones alone, and gives what it would give of all of them at once.
     """
     others = tuple(
         hashlib.sha256(Path(str(work.__file__)).read_bytes()).hexdigest() for work in (kernels, language_calls)
     )
 
-    def search(log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
+    def search(work: Workspace, log_probs: Array, peaks: Array, trie: Any, language: Any, options: Options) -> Any:
         _ = others
-        return _decode(log_probs, peaks, trie, language, options)
+        return _decode(work, log_probs, peaks, trie, language, options)
 
     return compiled(search)

@@ -58,6 +58,31 @@ class Decoder(Protocol):
         """
 
 
+class DecoderStream(Protocol):
+    """A decoder of one utterance whose outputs come piece by piece."""
+
+    def add(self, log_probs: Array) -> list[Hypothesis]:
+        """Takes log-probabilities (u, V) of the next steps; gives the n-best list of all that came."""
+
+
+class Again:
+    """Any decoder as a stream: all that came is decoded again, whenever something comes.
+
+    Args:
+        decoder: of whole utterances.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._log_probs: Array | None = None
+
+    def add(self, log_probs: Array) -> list[Hypothesis]:
+        """See :class:`DecoderStream`."""
+        before = [] if self._log_probs is None else [self._log_probs]
+        self._log_probs = np.concatenate([*before, log_probs])
+        return self._decoder(self._log_probs[None], [len(self._log_probs)])[0]
+
+
 class BaseDecoder(ABC):
     """A row of :data:`dfcnn_ms.decoding.DECODERS`: a decoder that knows what the command line means to it.
 
@@ -72,6 +97,10 @@ class BaseDecoder(ABC):
     @abstractmethod
     def __call__(self, log_probs: Array, lengths: Sequence[int] | Array) -> list[list[Hypothesis]]:
         """See :class:`Decoder`."""
+
+    def stream(self) -> DecoderStream:
+        """What decodes one utterance whose outputs come piece by piece."""
+        return Again(self)
 
     @classmethod
     def chosen(cls, choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float]) -> Mapping[str, Decoder]:

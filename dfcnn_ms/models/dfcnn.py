@@ -19,6 +19,7 @@ from dfcnn_ms.models.table import (
     check_folds,
     check_padding,
     convolved,
+    receptive_field,
     steps_of,
 )
 
@@ -77,6 +78,10 @@ class Dfcnn(Network):
     def first_frame(self) -> float:
         middle, frames = self._clock()
         return middle + 0.5 - frames / 2 if self.over_time == "steps" else 0.0
+
+    @property
+    def receptive_field(self) -> tuple[int, int] | None:
+        return receptive_field(self.blocks, self.pad_mode, self.padding) if self.over_time == "steps" else None
 
     def _clock(self) -> tuple[float, int]:
         """The frame in the middle of all that the first step sees, and the frames from step to step."""

@@ -125,6 +125,21 @@ def bins_before(num_bins: int, blocks: Sequence[Block], pad_mode: str, padding: 
     yield num_bins
 
 
+def receptive_field(blocks: Sequence[Block], pad_mode: str, padding: int) -> tuple[int, int]:
+    """The first and the last frame that output step 0 sees, followed forward layer by layer."""
+    first = last = 0
+    frames = 1  # from one step of this layer to the next
+    for block in blocks:
+        beside = {"pad": padding, "same": block.kernel // 2, "valid": 0}[pad_mode]
+        for index in range(block.convs):
+            first -= beside * frames
+            last += (block.kernel - 1 - beside) * frames
+            frames *= block.stride[0] if index == 0 else 1
+        last += (block.pool[0] - 1) * frames
+        frames *= block.pool[0]
+    return first, last
+
+
 def steps_of(frames: Any, blocks: Sequence[Block], pad_mode: str, padding: int, over_time: str) -> Any:
     """Output steps for T frames, for ints, arrays and tensors alike; below 1 means too short for one step."""
     steps = after_blocks(frames, blocks, 0, pad_mode, padding)

@@ -279,7 +279,11 @@ def _network(recognizer: Recognizer) -> Html:
 
 def _input(recognizer: Recognizer) -> str:
     features = recognizer.frontend.features
-    cmvn = {"utterance": "each utterance normalised by itself", "global": "normalised over the training set"}
+    cmvn = {
+        "utterance": "each utterance normalised by itself",
+        "global": "normalised over the training set",
+        "running": "each frame normalised by what came before it",
+    }
     kind = f"{type(features).__name__}, {features.num_bins} bins every {features.hop_ms:g}{SPACE}ms"
     return ", ".join(filter(None, [kind, cmvn.get(recognizer.frontend.cmvn)]))
 

@@ -15,15 +15,14 @@ r"""Syllables with their times, written in the formats that other programs read.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-#: Syllables further apart than this begin a new phrase, and so does one that would make it longer than this.
-PHRASE_PAUSE, PHRASE_SECONDS = 0.5, 6.0
+from dfcnn_ms.reporting.line_breaks import LAYOUT, Layout, Piece, lines
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class Timed:
         goodness: of pronunciation, natural logarithm; None where nobody asked.
         heard: what the network would rather write here; None where it agrees or nobody asked, "" for nothing at all.
         characters: the same as Chinese text; "" where it is not known.
+        continues: whether it is in one word with the entry before it.
     """
 
     text: str
@@ -46,6 +46,7 @@ class Timed:
     goodness: float | None = None
     heard: str | None = None
     characters: str = ""
+    continues: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_seconds <= self.end_seconds:
@@ -81,20 +82,10 @@ class Recording:
             raise ValueError(f"{self.name}: {self.syllables[-1].text!r} ends after the recording of {self.seconds} s")
 
 
-def phrases(syllables: Iterable[Timed], pause: float = PHRASE_PAUSE, longest: float = PHRASE_SECONDS) -> list[Timed]:
-    """Joins syllables to phrases for subtitles: a pause ends one, and none is longer than `longest` seconds."""
-    groups: list[list[Timed]] = []
-    for one in syllables:
-        last = groups[-1] if groups else None
-        if (
-            last
-            and one.start_seconds - last[-1].end_seconds < pause
-            and one.end_seconds - last[0].start_seconds <= longest
-        ):
-            last.append(one)
-        else:
-            groups.append([one])
-    return [_joined(group) for group in groups]
+def phrases(syllables: Sequence[Timed], layout: Layout = LAYOUT) -> list[Timed]:
+    """Joins syllables to lines that can be read; see :mod:`dfcnn_ms.reporting.line_breaks`."""
+    pieces = [Piece(one.text, one.characters, one.start_seconds, one.end_seconds, one.continues) for one in syllables]
+    return [_joined([syllables[place] for place in places]) for places in lines(pieces, layout)]
 
 
 def _joined(group: Sequence[Timed]) -> Timed:
@@ -119,18 +110,19 @@ def to_dict(recording: Recording) -> dict[str, Any]:
     page["text"] = " ".join(one.text for one in recording.syllables)
     if recording.confidence is not None:
         page["confidence"] = round(recording.confidence, 4)
-    page["syllables"] = [_entry(one) for one in recording.syllables]
+    page["syllables"] = [entry(one) for one in recording.syllables]
     return page
 
 
-def _entry(one: Timed) -> dict[str, Any]:
-    entry: dict[str, Any] = {"text": one.text} | ({"characters": one.characters} if one.characters else {})
-    entry |= {"start": round(one.start_seconds, 3), "end": round(one.end_seconds, 3), "score": round(one.score, 4)}
+def entry(one: Timed) -> dict[str, Any]:
+    """What JSON says about one entry."""
+    said: dict[str, Any] = {"text": one.text} | ({"characters": one.characters} if one.characters else {})
+    said |= {"start": round(one.start_seconds, 3), "end": round(one.end_seconds, 3), "score": round(one.score, 4)}
     if one.goodness is not None:
-        entry["goodness"] = round(one.goodness, 3) + 0.0  # no -0.0
+        said["goodness"] = round(one.goodness, 3) + 0.0  # no -0.0
     if one.heard is not None:
-        entry["heard"] = one.heard
-    return entry
+        said["heard"] = one.heard
+    return said
 
 
 def ctm(recording: Recording) -> str:
@@ -227,6 +219,15 @@ FORMATS: dict[str, Callable[[Recording], str]] = {
 SUFFIXES = {"json": ".json", "textgrid": ".TextGrid", "srt": ".srt", "vtt": ".vtt", "ctm": ".ctm"}
 
 
-def in_phrases(recording: Recording) -> Recording:
-    """The same recording with whole phrases instead of syllables, as subtitles want them."""
-    return replace(recording, syllables=tuple(phrases(recording.syllables)))
+def in_phrases(recording: Recording, layout: Layout = LAYOUT) -> Recording:
+    """The same recording with whole lines instead of syllables, as subtitles want them.
+
+    A short line stays until it can be read, or the next one comes.
+    """
+    found = phrases(recording.syllables, layout)
+    nexts = [*(one.start_seconds for one in found[1:]), recording.seconds]
+    shown = [
+        replace(one, end_seconds=max(one.end_seconds, min(one.start_seconds + layout.shown, following)))
+        for one, following in zip(found, nexts, strict=False)
+    ]
+    return replace(recording, syllables=tuple(shown))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,8 +17,10 @@ from dfcnn_ms.audio.sound_files import SoundFile
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.files import write_text
 from dfcnn_ms.reporting import timings
+from dfcnn_ms.reporting.line_breaks import CHINESE, LAYOUT, LETTERS, Layout
 
 if TYPE_CHECKING:
+    from dfcnn_ms.decoding.hanzi import Sentence
     from dfcnn_ms.recognizer import Transcript
 
 FORMATS = ("txt", *timings.FORMATS)
@@ -36,11 +40,13 @@ class Writer:
         format: one of `FORMATS`.
         out: a folder with one file for each recording, or None for the screen.
         nbest: hypotheses of each recording.
+        layout: what a line of subtitles may be.
     """
 
     format: str
     out: Path | None
     nbest: int
+    layout: Layout = LAYOUT
 
     def check(self, sounds: Sequence[SoundFile]) -> None:
         """Finds out before the work that its result has nowhere to go.
@@ -82,10 +88,11 @@ class Writer:
         if self.format == "txt":
             return "".join(f"{line}\n" for line in lines(sound, transcript, ranked=self.nbest > 1))
         if self.format == "json":
-            return json.dumps(page(sound, transcript), ensure_ascii=False, indent=2 if self.out else None) + "\n"
+            known = page(sound, transcript, self.layout)
+            return json.dumps(known, ensure_ascii=False, indent=2 if self.out else None) + "\n"
         timed = timed_recording(sound, transcript)
         if self.format in SUBTITLES:
-            timed = timings.in_phrases(timed)
+            timed = timings.in_phrases(timed, self.layout)
         return timings.FORMATS[self.format](timed)
 
 
@@ -99,9 +106,11 @@ def lines(sound: SoundFile, transcript: Transcript, *, ranked: bool) -> Iterator
         yield "\t".join([sound.file, str(rank), f"{one.score:.2f}", one.text, *(rest if rank == 1 else [])])
 
 
-def page(sound: SoundFile, transcript: Transcript) -> dict[str, Any]:
-    """Everything that is known, for programs."""
-    known: dict[str, Any] = {"file": sound.file} | timings.to_dict(timed_recording(sound, transcript))
+def page(sound: SoundFile, transcript: Transcript, layout: Layout = LAYOUT) -> dict[str, Any]:
+    """Everything that is known, for programs; the lines are those of subtitles, while they are said."""
+    timed = timed_recording(sound, transcript)
+    known: dict[str, Any] = {"file": sound.file} | timings.to_dict(timed)
+    known["lines"] = [timings.entry(one) for one in timings.phrases(timed.syllables, layout)]
     known |= {"log_prob": round(transcript.log_prob, 3), "score": round(transcript.score, 3)}
     if transcript.sentence:
         scores = {"score": round(transcript.sentence.score, 3), "perplexity": round(transcript.sentence.perplexity, 2)}
@@ -120,6 +129,40 @@ def timed_recording(sound: SoundFile, transcript: Transcript) -> timings.Recordi
     end = sound.seconds
     timed = tuple(timings.Timed(text, min(start, end), min(stop, end), score) for text, start, stop, score in entries)
     if transcript.sentence and len(transcript.sentence.units) == len(timed):  # else another hypothesis was more likely
-        pairs = zip(timed, transcript.sentence.units, strict=True)
-        timed = tuple(replace(one, characters=written) for one, written in pairs)
+        continues = _inside_words(transcript.sentence)
+        triples = zip(timed, transcript.sentence.units, continues, strict=True)
+        timed = tuple(replace(one, characters=written, continues=inside) for one, written, inside in triples)
     return timings.Recording(sound.inside.stem, end, timed, transcript.confidence)
+
+
+def _inside_words(sentence: Sentence) -> list[bool]:
+    """Of each unit of a sentence, whether it is in one word with the one before it."""
+    begins, place = set(), 0
+    for word in sentence.words:
+        begins.add(place)
+        place += len(word)
+    places = itertools.accumulate((len(unit) for unit in sentence.units), initial=0)
+    return [place not in begins for place, _ in zip(places, sentence.units, strict=False)]
+
+
+def add_line_flags(arguments: argparse.ArgumentParser) -> None:
+    """Adds the flags that :func:`layout_of` reads."""
+    group = arguments.add_argument_group("lines of srt, vtt and json")
+    group.add_argument(
+        "--line-characters",
+        type=int,
+        metavar="N",
+        help=f"most of a line (default: {CHINESE} of Chinese text, {LETTERS} letters)",
+    )
+    group.add_argument(
+        "--line-seconds", type=float, default=LAYOUT.seconds, metavar="S", help=f"default: {LAYOUT.seconds:g}"
+    )
+
+
+def layout_of(options: argparse.Namespace) -> Layout:
+    """What the flags say of lines.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    return Layout(options.line_characters, options.line_seconds)

@@ -96,7 +96,7 @@ def load_training(config: Config, *, workers: int = 1) -> tuple[Vocabulary, Fron
 def fitted_frontend(config: Config, split: LabelledSet) -> Frontend:
     """The front end, with statistics of the training set if it needs any."""
     frontend = Frontend(config.features, config.cmvn)
-    if config.cmvn != "global":
+    if not frontend.wants_statistics:
         return frontend
     some = range(min(len(split.utterances), CMVN_UTTERANCES))
     if not config.data.packed:
@@ -127,6 +127,7 @@ def source(
         cache=data.train.parent / "cache" if data.cache else None,
         packed=split.packed(frontend) if data.packed else None,
         augment_wave=config.augment.wave if training else (),
+        augment_spectrum=config.augment.spectrum if training else (),
         augment_features=config.augment.features if training else (),
         seed=settings.seed,
     )

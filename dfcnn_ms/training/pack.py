@@ -183,8 +183,8 @@ def write_pack(manifest: Path, what: str, frontend: Frontend, *, shard_bytes: in
     """
     if what not in KINDS:
         raise ConfigError(f"pack: got {what!r}, wanted one of: {', '.join(KINDS)}")
-    if what == "features" and frontend.cmvn == "global":
-        raise ConfigError("pack: statistics of cmvn=global are not known before training; pack audio instead")
+    if what == "features" and frontend.wants_statistics:
+        raise ConfigError(f"pack: statistics of cmvn={frontend.cmvn} are not known before training; pack audio instead")
     utterances = read_labelled(manifest, "as_written")
     folder = pack_of(manifest)
     if folder.exists() and not (folder / "pack.json").is_file():

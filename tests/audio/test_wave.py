@@ -11,9 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dfcnn_ms.audio.sound_files import find
-from dfcnn_ms.audio.wave import LOUDEST, SAMPLE_RATE, duration, read_wave, resample, write_wave
+from dfcnn_ms.audio.wave import (
+    LOUDEST,
+    SAMPLE_RATE,
+    Resampler,
+    duration,
+    read_blocks,
+    read_wave,
+    resample,
+    write_wave,
+)
 from dfcnn_ms.errors import ConfigError, DataError
 
 
@@ -307,8 +318,9 @@ def test_a_long_file_is_read_in_parts_and_its_length_is_known(tmp_path):
     half_an_hour_and_more(tmp_path / "a.flac")
     assert duration(tmp_path / "a.flac") == 1830
     assert len(read_wave(tmp_path / "a.flac", start=1700, seconds=10, sample_rate=1000)) == 10_000
+    assert [sound.seconds for sound in find([str(tmp_path)])] == [1830]
     with pytest.raises(DataError, match="too long"):
-        find([str(tmp_path)])
+        read_wave(tmp_path / "a.flac")
 
 
 def test_blocks_are_the_whole(tmp_path, monkeypatch):
@@ -417,3 +429,33 @@ def test_resampling_refuses_whole_numbers(kind):
     with pytest.raises(ConfigError, match=rf"cannot resample {np.dtype(kind)} samples; give float32 in \[-1, 1\]"):
         resample(np.ones(100, kind), 8000, 16_000)
     assert resample(np.ones(100, np.float64), 8000, 8000).dtype == np.float32
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
+@given(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=4))
+@settings(deadline=None, max_examples=10)
+def test_sound_in_pieces_is_resampled_as_a_whole(rate, sizes):
+    wave, stream, parts, at = noise(8000), Resampler(rate, SAMPLE_RATE), [], 0
+    for size in [*sizes, 8000]:
+        parts.append(stream.feed(wave[at : at + size]))
+        at += size
+    np.testing.assert_array_equal(np.concatenate([*parts, stream.finish()]), resample(wave, rate, SAMPLE_RATE))
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3"])
+def test_a_file_in_blocks_is_the_file(tmp_path, monkeypatch, name):
+    soundfile.write(tmp_path / name, 0.1 * np.stack([noise(22_050), noise(22_050)], axis=1), 22_050)
+    monkeypatch.setattr("dfcnn_ms.audio.wave._STREAMED_AT_ONCE", 5000)
+    blocks = list(read_blocks(tmp_path / name))
+    assert len(blocks) > 8 and max(map(len, blocks)) < 2500
+    np.testing.assert_allclose(np.concatenate(blocks), read_wave(tmp_path / name), atol=1e-6)
+
+
+def test_a_file_in_blocks_is_refused_where_it_is_wrong(tmp_path):
+    with_a_sample(tmp_path / "a.wav", 0, np.nan)
+    with pytest.raises(DataError, match="full scale is 1"):
+        list(read_blocks(tmp_path / "a.wav"))
+    with pytest.raises(DataError, match="no such file"):
+        list(read_blocks(tmp_path / "b.wav"))
+    with pytest.raises(ConfigError, match="both rates must be above 0"):
+        Resampler(0, 16_000)

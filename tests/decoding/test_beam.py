@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dfcnn_ms.decoding import BeamSearch, Hotwords, Hypothesis
+from dfcnn_ms.decoding import BeamSearch, Greedy, Hotwords, Hypothesis
+from dfcnn_ms.decoding.beam import FIRST_ROOM
 from dfcnn_ms.decoding.hotwords import Phrase
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.errors import ConfigError
@@ -294,3 +295,35 @@ def test_one_compiled_search_serves_whatever_the_arrays_are_and_one_more_each_ki
         search(scores, language=NgramModel.load(tmp_path / "model.bin").scorer(SYMBOLS))
         search(scores, language=indifferent(5))
     assert len(searcher().signatures) == 3
+
+
+@pytest.mark.parametrize("kind", ["plain", "model", "asked"])
+def test_a_stream_gives_what_the_whole_gives_at_every_step(kind: str) -> None:
+    """Fed step by step and in greater pieces, through memory that has to grow; hotwords included."""
+    rng = np.random.default_rng(1)
+    language = {"plain": None, "model": random_model(rng).scorer(SYMBOLS), "asked": indifferent(5)}[kind]
+    beam = BeamSearch(
+        beam=6, nbest=3, min_log_prob=-20, language=language, hotwords=hotwords_of({(2, 3): 1.5, (4,): 0.5}, 5)
+    )
+    log_probs = random_log_probs(rng, 2 * FIRST_ROOM + 30, 5, 1.0)
+    by_step, by_piece, at = beam.stream(), beam.stream(), 0
+    for size in [1, 2, 0, 3, 10, 60, 70, len(log_probs)]:
+        piece, at = log_probs[at : at + size], min(at + size, len(log_probs))
+        (whole,) = beam(log_probs[None, :at], [at])
+        assert by_piece.add(piece) == whole
+        for row in range(len(piece)):
+            found = by_step.add(piece[row : row + 1])
+        assert found == whole
+    assert at == len(log_probs)
+
+
+def test_a_stream_without_steps_says_nothing_yet() -> None:
+    assert [one.ids for one in BeamSearch().stream().add(np.zeros((0, 5)))] == [()]
+    with pytest.raises(ConfigError, match="made for a network of 4 units, this one has 5"):
+        BeamSearch(hotwords=hotwords_of({(2,): 1.0}, 4)).stream().add(np.zeros((0, 5)))
+
+
+def test_a_decoder_without_a_search_decodes_again() -> None:
+    log_probs, stream = random_log_probs(np.random.default_rng(2), 9, 5, 1.0), Greedy().stream()
+    for stop in range(1, 10):
+        assert stream.add(log_probs[stop - 1 : stop]) == Greedy()(log_probs[None, :stop], [stop])[0]

@@ -71,6 +71,17 @@ def test_each_step_more_takes_as_many_frames_more(network: Dfcnn) -> None:
     assert all(later - earlier == network.frames_per_step for earlier, later in pairwise(grows))
 
 
+@given(networks())
+@settings(deadline=None)
+def test_the_receptive_field_is_what_the_first_step_sees(network: Dfcnn) -> None:
+    assert network.receptive_field == seen_by(network, 0)
+
+
+def test_a_network_with_one_output_for_all_has_no_receptive_field() -> None:
+    assert Dfcnn(over_time="mean").receptive_field is None
+    assert Dfcnn().receptive_field == (-66, 73)  # 13 convolutions and 3 poolings of the reference, by hand
+
+
 class Echo:
     """A network that says a unit wherever the sound is loud: at each step, the mean of the frames that it sees."""
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfcnn_ms.reporting import timings
+from dfcnn_ms.reporting.line_breaks import Layout
 from dfcnn_ms.reporting.timings import FORMATS, SUFFIXES, Recording, Timed, in_phrases, phrases
 
 steady = settings(deadline=None)  # a busy machine is not a fault
@@ -194,14 +195,14 @@ def test_each_format_has_a_suffix() -> None:
 
 
 def test_phrases_end_at_pauses_and_do_not_grow_too_long() -> None:
-    joined = phrases(EXAMPLE.syllables, pause=0.5)
+    joined = phrases(EXAMPLE.syllables, Layout(pause=0.5))
     assert [(one.text, one.start_seconds, one.end_seconds) for one in joined] == [
         ("ni3 hao3", 0.25, 0.81),
         ("ma5", 1.5, 1.75),
     ]
     assert joined[0].score == pytest.approx(0.65)
-    assert [one.text for one in phrases(EXAMPLE.syllables, pause=0.8)] == ["ni3 hao3 ma5"]
-    assert [one.text for one in phrases(EXAMPLE.syllables, pause=0.8, longest=0.6)] == ["ni3 hao3", "ma5"]
+    assert [one.text for one in phrases(EXAMPLE.syllables, Layout(pause=0.8))] == ["ni3 hao3 ma5"]
+    assert [one.text for one in phrases(EXAMPLE.syllables, Layout(pause=0.8, seconds=0.6))] == ["ni3 hao3", "ma5"]
     assert phrases(()) == []
 
 
