@@ -23,7 +23,7 @@ def check_alignable(recognizer: Recognizer) -> None:
     Raises:
         ConfigError: see above.
     """
-    if recognizer.task.outputs != "ctc":
+    if not recognizer.task.has_blank:
         raise ConfigError("align: this network names a class for a whole clip; align with one of task.kind=ctc")
 
 

@@ -188,8 +188,8 @@ def _sentence(error: Exception) -> str:
     """What the user can do about an error; nothing about one that is ours."""
     if isinstance(error, DfcnnError):
         return str(error)
-    if isinstance(error, ImportError):
-        return extras.missing(error)
+    if isinstance(error, ImportError) and (what := extras.missing(error)):
+        return what
     lines = str(error).strip().splitlines() or [""]
     if isinstance(error, MemoryError) or any(map(_OUT_OF_MEMORY.search, lines)):
         what = lines[0] and f": {lines[0]}"

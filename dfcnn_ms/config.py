@@ -16,6 +16,7 @@ import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from dfcnn_ms.audio.augment import FEATURE_AUGMENTATIONS, WAVE_AUGMENTATIONS
+from dfcnn_ms.audio.augment_commands import SPECTRUM_AUGMENTATIONS
 from dfcnn_ms.audio.features import FEATURES, LogMel
 from dfcnn_ms.components import component, sentence
 from dfcnn_ms.errors import ConfigError
@@ -73,9 +74,13 @@ class DataConfig(Section):
 
 
 class AugmentConfig(Section):
-    """What happens to each training sentence anew in each epoch: to its wave, then to its features."""
+    """What happens to each training sentence anew in each epoch: to its wave, its spectrum, then to its features.
+
+    ``spectrum`` wants features that have one: ``clip_mel``.
+    """
 
     wave: tuple[component(WAVE_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
+    spectrum: tuple[component(SPECTRUM_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
     features: tuple[component(FEATURE_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
 
 
@@ -157,7 +162,7 @@ class Config(Section):
     task: component(TASKS, default="ctc") = Ctc()  # type: ignore[valid-type]
     data: DataConfig
     features: component(FEATURES) = LogMel()  # type: ignore[valid-type]
-    cmvn: Literal["none", "utterance", "global"] = "utterance"
+    cmvn: Literal["none", "utterance", "global", "running"] = "utterance"
     augment: AugmentConfig = AugmentConfig()
     model: component(NETWORKS, default="dfcnn") = Dfcnn()  # type: ignore[valid-type]
     train: TrainConfig = TrainConfig()

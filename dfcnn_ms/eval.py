@@ -19,6 +19,7 @@ from dfcnn_ms.evaluation.runs import Clock, Run, details, figures, interval, rea
 from dfcnn_ms.files import check_outputs, write_text
 from dfcnn_ms.metrics import Edits, align
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.runtime import LOADERS
 from dfcnn_ms.wording import plural
 
 EXAMPLE = "python -m dfcnn_ms.eval --ckpt dfcnn.ckpt --json result.json --report report.html"
@@ -35,7 +36,9 @@ def main(argv: list[str] | None = None) -> None:
     if options.nbest > 1 and not choice.wants_characters:
         raise ConfigError(f"--nbest {options.nbest}: is for the characters; ask for them with --hanzi")
     outputs = {flag: path for flag, path in (("--json", options.json), ("--report", options.report)) if path}
-    task = Task(options.manifest, options.device_target, choice, options.allow_unknown, outputs)
+    task = Task(
+        options.manifest, options.device_target, choice, options.allow_unknown, outputs, four_views=options.four_views
+    )
     if options.compare:
         if options.all:
             raise ConfigError("--all prints the utterances of one checkpoint; --report shows where two differ")
@@ -76,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--nbest", type=int, default=1, metavar="N", help="choose the characters over N hypotheses of each utterance"
     )
+    arguments.add_argument(
+        "--four-views", action="store_true", help="average four views of each clip: itself and three crops (classes)"
+    )
     add_flags(arguments)
     return arguments
 
@@ -90,6 +96,7 @@ class Task:
         choice: the decoder.
         allow_unknown: whether syllables that the network cannot write count as errors.
         outputs: flag -> file that will be written.
+        four_views: whether classes are averaged over crops of each clip.
     """
 
     manifest: Path | None
@@ -97,10 +104,13 @@ class Task:
     choice: Choice
     allow_unknown: bool
     outputs: Mapping[str, Path] = field(default_factory=dict)
+    four_views: bool = False
 
     def evaluate(self, ckpt: Path) -> tuple[Recognizer, Run]:
         """Loads a checkpoint and lets it listen to its test set."""
         recognizer = Recognizer.load(ckpt, self.device_target)
+        if self.four_views:
+            look_four_times(recognizer)
         manifest = self.manifest or remembered(recognizer, ckpt, "test", "dev")
         utterances = self.utterances(recognizer, manifest)
         recognizer.hanzi = self.choice.load_hanzi()
@@ -130,9 +140,22 @@ class Task:
 
     def sides(self, *paths: Path) -> tuple[Run, Run]:
         """Both sides of a comparison: checkpoints listen, files tell what was heard already."""
-        kept = {path: read_run(path) for path in paths if path.suffix != ".ckpt"}  # a wrong file is found first
+        kept = {path: read_run(path) for path in paths if path.suffix not in LOADERS}  # a wrong file is found first
         first, second = (replace(kept.get(path) or self.evaluate(path)[1], name=str(path)) for path in paths)
         return first, second
+
+
+def look_four_times(recognizer: Recognizer) -> None:
+    """Lets a network that names classes look at four views of each clip.
+
+    Raises:
+        ConfigError: it writes something else.
+    """
+    from dfcnn_ms.runtime.views import FourViews
+
+    if recognizer.task.outputs != "classes":
+        raise ConfigError("--four-views: averages the classes of clips, and this network has none; leave it out")
+    recognizer.acoustics = FourViews(recognizer.acoustics)
 
 
 def check_known(recognizer: Recognizer, utterances: Sequence[Utterance]) -> None:

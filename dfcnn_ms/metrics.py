@@ -268,3 +268,49 @@ def _drawn_differences(
 def _rate(total: int, reference_length: int) -> float:
     """The rate of summed edits; without a reference, every edit is an insertion."""
     return Edits(insertions=total, reference_length=reference_length).rate
+
+
+def f1(truth: np.ndarray, chosen: np.ndarray) -> tuple[float, float]:
+    """F1 of labels without an order: over all decisions together (micro), and the mean over the labels (macro).
+
+    A label that is nowhere and was never chosen has none, and takes no part in the mean.
+
+    Args:
+        truth: whether a clip has a label (N, K).
+        chosen: whether it was said to have it (N, K).
+
+    Example:
+        >>> f1(np.array([[1, 0], [1, 1]]), np.array([[1, 0], [0, 1]]))
+        (0.8, 0.8333333333333333)
+    """
+    truth, chosen = np.asarray(truth, bool), np.asarray(chosen, bool)
+    found, wanted = (truth & chosen).sum(axis=0), truth.sum(axis=0) + chosen.sum(axis=0)  # (K,)
+    known = wanted > 0
+    if not known.any():
+        raise DataError("F1 needs at least one label that is there or was chosen; got none")
+    return float(2 * found.sum() / wanted.sum()), float((2 * found[known] / wanted[known]).mean())
+
+
+def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
+    """How well clips with a label are ranked before those without, as a mean over the labels that are somewhere.
+
+    The average precision of a label: at each clip that has it, the share of those ranked as high that have it too.
+
+    Args:
+        truth: whether a clip has a label (N, K).
+        scores: the higher, the likelier (N, K).
+
+    Example:
+        >>> mean_average_precision(np.array([[1], [0], [1]]), np.array([[0.9], [0.8], [0.7]]))
+        0.8333333333333333
+    """
+    truth, scores = np.asarray(truth, bool), np.asarray(scores, np.float64)
+    known = [label for label in range(truth.shape[1]) if truth[:, label].any()]
+    if not known:
+        raise DataError("a mean average precision needs at least one clip with a label; got none")
+    return float(np.mean([_average_precision(truth[:, label], scores[:, label]) for label in known]))
+
+
+def _average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
+    at_least = scores[None, :] >= scores[truth][:, None]  # (clips that have it, N): equal scores are ranked together
+    return float(((at_least & truth).sum(axis=1) / at_least.sum(axis=1)).mean())

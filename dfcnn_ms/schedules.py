@@ -129,6 +129,19 @@ class InverseTime(Schedule):
 
 
 @dataclass(frozen=True)
+class Noam(Schedule):
+    """After the warm-up one over the square root of the steps so far: half the peak after four times the warm-up.
+
+    So it is with attention ("Attention Is All You Need"). Without a warm-up the rate stays at its peak.
+    """
+
+    warmup_epochs: float = 1.0
+
+    def after_warmup(self, epoch: float, epochs: float) -> float:
+        return math.sqrt(self.warmup_epochs / (self.warmup_epochs + epoch)) if self.warmup_epochs else 1.0
+
+
+@dataclass(frozen=True)
 class Plateau(Schedule):
     """The peak rate, multiplied by ``factor`` whenever the dev error has not improved for ``patience`` epochs."""
 
@@ -150,5 +163,6 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "cosine_restarts": CosineRestarts,
     "step": Step,
     "inverse_time": InverseTime,
+    "noam": Noam,
     "plateau": Plateau,
 }

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 EXAMPLE = "python -m dfcnn_ms.train --config configs/digits.yaml --device_target auto train.epochs=3"
 
+AUTO = "auto: network, optimiser, schedule, batch, rate and decay"
 #: how long other workers wait for the first one to make a corpus
 PREPARATION_SECONDS = 3600
 
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = cli.parser("train", "Train a network from a configuration page.", EXAMPLE)
     arguments.add_argument("--config", help=f"a YAML page or the name of a shipped one (default: {DEFAULT_CONFIG})")
     cli.add_device_target(arguments)
-    arguments.add_argument("--run", help="name of the run's folder (default: the name in the page, numbered)")
+    arguments.add_argument("--run", help=f"name of the run's folder (default: the name in the page; {AUTO}), numbered")
     arguments.add_argument(
         "--summary-base-dir",
         type=Path,
@@ -53,12 +54,15 @@ def main(argv: list[str] | None = None) -> None:
     from dfcnn_ms.training import run_folder, trainer, workers
 
     use_device(options.device_target)
+    if workers.only_arranges():
+        workers.join()
+        return
     me = workers.expected()
     if config is None:
         with run_folder.resumed(options.resume, is_first=me.is_first):
             result = trainer.resume(options.resume, device_target=options.device_target)
     else:
-        name = options.run or config.name
+        name = run_folder.name_of(options.run, config)
         with run_folder.begun(options.summary_base_dir, name, is_first=me.is_first) as folder:
             check_sets(config)
             prepare_missing(config, me.is_first)

@@ -17,6 +17,7 @@ from dfcnn_ms.schedules import (
     Cosine,
     CosineRestarts,
     InverseTime,
+    Noam,
     Plateau,
     Schedule,
     Step,
@@ -32,6 +33,7 @@ ANY_SCHEDULE = st.one_of(
     st.builds(Cosine, warmup_epochs=fractions, final=st.floats(0, 1)),
     st.builds(Step, warmup_epochs=fractions, every_epochs=positive, factor=st.floats(0, 1)),
     st.builds(InverseTime, warmup_epochs=fractions, decay=st.floats(0, 10)),
+    st.builds(Noam, warmup_epochs=fractions),
     st.builds(Plateau, warmup_epochs=fractions),
 )
 
@@ -57,6 +59,8 @@ def cosine(share: float, final: float) -> float:
             {0: 1, 4: cosine(0.8, 0), 5: 1, 12: cosine(7 / 15, 0), 20: 1},
         ),
         (InverseTime(decay=1), {0: 1, 5: 1 / 2, 13: 1 / (1 + 13 / 5), LAST: 1 / (1 + LAST / 5)}),
+        (Noam(warmup_epochs=0), {0: 1, 20: 1, LAST: 1}),
+        (Noam(warmup_epochs=2), {4: 0.5, 9: 1, 10: 1, 20: math.sqrt(1 / 2), LAST: math.sqrt(10 / 39)}),
         (InverseTime(decay=0.5, warmup_epochs=2), {9: 1, 10: 1, 20: 1 / 2, LAST: 1 / (1 + 0.5 * 29 / 5)}),
     ],
     ids=lambda value: repr(value) if isinstance(value, Schedule) else "",

@@ -17,6 +17,8 @@ from dfcnn_ms.audio.augment import (
     convolve,
     room_response,
 )
+from dfcnn_ms.audio.augment_commands import COMMAND_WAVE_AUGMENTATIONS, SPECTRUM_AUGMENTATIONS
+from dfcnn_ms.audio.clip_mel import ClipMel
 from dfcnn_ms.audio.features import (
     FEATURES,
     Features,
@@ -24,18 +26,24 @@ from dfcnn_ms.audio.features import (
     LinearSpectrogram,
     LogMel,
     Mfcc,
+    RunningCmvn,
     utterance_cmvn,
 )
 from dfcnn_ms.audio.wave import SAMPLE_RATE, duration, read_wave, resample, write_wave
+
+WAVE_AUGMENTATIONS |= COMMAND_WAVE_AUGMENTATIONS
+FEATURES["clip_mel"] = ClipMel
 
 __all__ = [
     "FEATURES",
     "FEATURE_AUGMENTATIONS",
     "SAMPLE_RATE",
+    "SPECTRUM_AUGMENTATIONS",
     "WAVE_AUGMENTATIONS",
     "AddNoise",
     "Augmentation",
     "BandLimit",
+    "ClipMel",
     "Features",
     "FreqWarp",
     "Gain",
@@ -44,6 +52,7 @@ __all__ = [
     "LogMel",
     "Mfcc",
     "Room",
+    "RunningCmvn",
     "SpecAugment",
     "Speed",
     "TimeStretch",

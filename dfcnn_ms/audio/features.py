@@ -35,6 +35,12 @@ WINDOWS: dict[str, Callable[[int], NDArray[np.float64]]] = {
 
 # Far beyond what anybody wants; memory for filters and frames is asked for when a page is read.
 _MOST = {"sample_rate": 768_000, "window_ms": 1000.0, "hop_ms": 1000.0, "n_fft": 1 << 14, "n_mels": 512, "floor": 1e6}
+#: so many frames of an utterance count as much as all that was known before it, in a running estimate
+PRIOR_FRAMES = 50
+#: of a bin that never moves, where the training set's is 1
+LEAST_VARIANCE = 1e-6
+#: deviations below are rounding, not sound
+STD_FLOOR = 1e-3
 # Some seconds: small enough for a CPU cache, large enough to hide the cost of a call.
 _BLOCK_FRAMES = 256
 # Neighbouring mel bands share their Fourier bins, so that a product over few bands can leave out the others.
@@ -316,7 +322,7 @@ class Mfcc(Features):
 FEATURES: dict[str, type[Features]] = {"linear": LinearSpectrogram, "log_mel": LogMel, "mfcc": Mfcc}
 
 
-def utterance_cmvn(features: Array, std_floor: float = 1e-3) -> Array:
+def utterance_cmvn(features: Array, std_floor: float = STD_FLOOR) -> Array:
     """Shift and scale each bin of (T, F) to mean 0 and deviation 1 over this utterance.
 
     A deviation below ``std_floor`` counts as ``std_floor``: a bin that never moves becomes 0, not noise.
@@ -355,10 +361,10 @@ class GlobalCmvn:
         return normalised
 
     @classmethod
-    def estimate(cls, utterances: Iterable[Array], std_floor: float = 1e-3) -> GlobalCmvn:
+    def estimate(cls, utterances: Iterable[Array], std_floor: float = STD_FLOOR, flat: float = 1.0) -> GlobalCmvn:
         """Mean and deviation over all frames of an iterable of (T, F).
 
-        Bins that stay constant (deviation below ``std_floor``) are only shifted: their deviation counts as 1.
+        Bins that stay constant (deviation below ``std_floor``) are only shifted: their deviation counts as ``flat``.
         """
         count, mean, squares = 0, np.zeros(0), np.zeros(0)
         for features in utterances:
@@ -378,7 +384,7 @@ class GlobalCmvn:
         if not count:
             raise DataError("cmvn: no frames to estimate from; give at least one utterance")
         std = np.sqrt(squares / count)
-        return cls(mean.astype(np.float32), np.where(std < std_floor, 1.0, std).astype(np.float32))
+        return cls(mean.astype(np.float32), np.where(std < std_floor, flat, std).astype(np.float32))
 
     def to_dict(self) -> dict[str, list[float]]:
         """Plain numbers for JSON; :meth:`from_dict` gives back exactly these values."""
@@ -390,6 +396,43 @@ class GlobalCmvn:
         if set(values) != {"mean", "std"}:
             raise DataError(f"cmvn: got the keys {sorted(values)}; give mean and std")
         return cls(np.array(values["mean"], np.float32), np.array(values["std"], np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class RunningCmvn:
+    """Shift and scale each frame of an utterance by what has been heard of it so far: nothing looks ahead.
+
+    Before the first frame, the estimate is that of a whole training set; it counts as much as `PRIOR_FRAMES` frames of
+    the utterance do.
+
+    Args:
+        prior: estimated once, over a whole training set.
+    """
+
+    prior: GlobalCmvn
+
+    def __call__(self, features: Array) -> Array:
+        """Normalise a whole utterance (T, F)."""
+        return self.stream()(features)
+
+    def stream(self) -> Callable[[Array], Array]:
+        """What normalises one utterance that comes in pieces (t, F), to the same numbers as the whole at once."""
+        sums = np.zeros((2, len(self.prior.mean)))  # of the frames so far and of their squares, (2, F)
+        count = 0
+
+        def normalise(features: Array) -> Array:
+            nonlocal sums, count
+            known = self.prior(features).astype(np.float64)  # (t, F)
+            # Sums that go on from frame to frame, so that the pieces make no difference.
+            totals = np.cumsum(np.concatenate([sums[None], np.stack([known, known * known], axis=1)]), axis=0)[1:]
+            weights = PRIOR_FRAMES + count + np.arange(1, len(features) + 1)[:, None]
+            if len(features):
+                sums, count = totals[-1], count + len(features)
+            mean = totals[:, 0] / weights
+            variance = (PRIOR_FRAMES + totals[:, 1]) / weights - mean * mean
+            return np.asarray((known - mean) / np.sqrt(np.maximum(variance, LEAST_VARIANCE)), np.float32)
+
+        return normalise
 
 
 def _blocks_of(filters: Array) -> list[tuple[slice, slice, Array]]:

@@ -26,6 +26,12 @@ NEEDS_NO_KERNEL: dict[str, str] = {
     "TupleGetItem": "one of several values, nothing is computed",
     "UpdateState": "an order of side effects, nothing is computed",
 }
+#: what a CPU's graph has, and another device has something else for: MindSpore chooses by device (`nn.LSTM`)
+INSTEAD: dict[tuple[str, str], tuple[str, ...]] = {
+    ("LSTMGrad", "GPU"): ("LSTMGradData", "LSTMGradWeight"),
+    ("LSTM", "Ascend"): ("DynamicRNN",),
+    ("LSTMGrad", "Ascend"): ("DynamicRNNGrad",),
+}
 NOTHING = "-"
 DECOMPOSED = "decomposed"
 UNKNOWN = "unknown"
@@ -97,10 +103,11 @@ def table(graphs: Iterable[Graph], gpu: Kernels, ascend: Kernels) -> list[Row]:
 
 
 def evidence(primitive: str, kernels: Kernels, *, decomposed: bool) -> str:
-    """What speaks for a primitive on a device: the sources that name it, its decomposition, or nothing."""
+    """What speaks for a primitive on a device, or for what it has instead: sources, a decomposition, or nothing."""
     if not kernels.sources:
         return UNKNOWN
-    found = kernels.evidence(primitive)
+    each = [kernels.evidence(one) for one in INSTEAD.get((primitive, kernels.device), (primitive,))]
+    found = [source for source in each[0] if all(source in others for others in each)]
     return ", ".join(found) if found else DECOMPOSED if decomposed else NOTHING
 
 

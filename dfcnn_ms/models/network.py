@@ -29,6 +29,19 @@ class Network(ABC):
         """Where the first output step begins, in frames; below 0 where it looks ahead of the first frame."""
         return 0.0
 
+    @property
+    def receptive_field(self) -> tuple[int, int] | None:
+        """The first and the last frame that output step 0 can see; step u sees ``u * frames_per_step`` further on.
+
+        None: a step may see all of the utterance, or nobody knows.
+        """
+        return None
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether it also writes unit by unit; its Cell then gives pairs (:mod:`dfcnn_ms.models.cells.attending`)."""
+        return False
+
     @abstractmethod
     def output_lengths(self, frames: Any) -> Any:
         """Output steps U for T frames: ints and NumPy arrays alike; below 1 means too short for one step."""

@@ -6,6 +6,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from dfcnn_ms.decoding.memory import Remembering
 from dfcnn_ms.errors import CheckpointError, DataError
 
 
@@ -24,6 +25,7 @@ class Acoustic:
     def __init__(self, network: nn.Cell) -> None:
         _check_weights(network)
         self.network = network
+        self.writer = network.writer() if hasattr(network, "writer") else None  # the decoder, of a network that has one
 
     def steps(self, lengths: np.ndarray) -> np.ndarray:
         """Output steps (B,) of utterances of ``lengths`` (B,) frames; 0 where one is too short."""
@@ -32,6 +34,8 @@ class Acoustic:
     def __call__(self, features: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log-probabilities (B, U, V) of features (B, 1, T, F), and the steps (B,) that belong to each utterance.
 
+        Those of a network with a decoder remember what it looks at.
+
         Raises:
             DataError: a feature is NaN or infinite.
         """
@@ -39,9 +43,12 @@ class Acoustic:
             raise DataError("the features of an utterance are NaN or infinite; is its sound far too loud, or damaged?")
         training = self.network.training
         self.network.set_train(False)
-        logits = self.network(Tensor(features, ms.float32), Tensor(lengths, ms.int32))
+        said = self.network(Tensor(features, ms.float32), Tensor(lengths, ms.int32))
         self.network.set_train(training)
+        logits = said if self.writer is None else said[0]
         log_probs = ops.log_softmax(logits.astype(ms.float32), -1).asnumpy()  # (B, U, V)
+        if self.writer is not None:
+            log_probs = Remembering.of(log_probs, said[1].asnumpy(), self.writer)
         return log_probs, np.minimum(self.steps(lengths), log_probs.shape[1])
 
 

@@ -6,11 +6,20 @@ cell that is trained.
 
 from __future__ import annotations
 
+from dfcnn_ms.tasks.ace import Ace
+from dfcnn_ms.tasks.attention import Attention
 from dfcnn_ms.tasks.classify import Classify
 from dfcnn_ms.tasks.ctc import Ctc
+from dfcnn_ms.tasks.multi_label import MultiLabel
 from dfcnn_ms.tasks.task import Task
 
 #: kind -> value
-TASKS: dict[str, type[Task]] = {"ctc": Ctc, "classify": Classify}
+TASKS: dict[str, type[Task]] = {
+    "ctc": Ctc,
+    "classify": Classify,
+    "ace": Ace,
+    "attention": Attention,
+    "multi_label": MultiLabel,
+}
 
-__all__ = ["TASKS", "Classify", "Ctc", "Task"]
+__all__ = ["TASKS", "Ace", "Attention", "Classify", "Ctc", "MultiLabel", "Task"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,14 +19,26 @@ if TYPE_CHECKING:
     from dfcnn_ms.decoding.align import Alignment
     from dfcnn_ms.decoding.boundaries import Sound
     from dfcnn_ms.models import Network
+    from dfcnn_ms.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
 class Classify(Task):
-    """A class for each clip, taught by cross-entropy to a network with a single output step."""
+    """A class for each clip, taught by cross-entropy to a network with a single output step.
+
+    Attributes:
+        mixup: how much pairs of clips are laid over each other: alpha of Beta(alpha, alpha); 0: not at all.
+    """
 
     outputs: ClassVar[str] = "classes"
     loss: ClassVar[str] = "CrossEntropy"
+    counts: ClassVar[int] = 8
+
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mixup <= 100:
+            raise ConfigError(f"task.mixup: got {self.mixup}, wanted 0 to 100")
 
     def unit_of(self, labels: str) -> str:
         return "class"
@@ -46,9 +59,11 @@ class Classify(Task):
 
     def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
         from dfcnn_ms.tasks.cells.losses import CrossEntropy
+        from dfcnn_ms.tasks.cells.mixup import MixupCell
         from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 
-        return WithLossCell(backbone, CrossEntropy(workers=workers))
+        loss = CrossEntropy(workers=workers)
+        return MixupCell(backbone, loss, self.mixup) if self.mixup else WithLossCell(backbone, loss)
 
     def spell(self, log_probs: Array) -> tuple[int, ...]:
         from dfcnn_ms.decoding.ranking import ranked
@@ -72,6 +87,13 @@ class Classify(Task):
         right = counted.reference_length - counted.substitutions - counted.deletions
         return {"accuracy": right / max(1, counted.reference_length)}
 
+    def count(self, log_probs: Array, said: Sequence[str], vocabulary: Vocabulary) -> list[float]:
+        """As of every task, and the cross-entropy; a clip that is too short is guessed."""
+        (right,) = vocabulary.encode(said, allow_unknown=True)
+        surprise = -float(log_probs[0, right]) if len(log_probs) else math.log(len(vocabulary))
+        return [*super().count(log_probs, said, vocabulary), surprise]
+
     def figures(self, sums: Sequence[float], unit: str) -> dict[str, float]:
-        more = {f"dev_{name}": share for name, share in self.also(Edits.of_numbers(sums[:5])).items()}
-        return super().figures(sums, unit) | more
+        counted, (*same, surprise) = Edits.of_numbers(sums[:5]), sums
+        more = {f"dev_{name}": share for name, share in self.also(counted).items()}
+        return super().figures(same, unit) | more | {"dev_loss": surprise / max(1, counted.reference_length)}

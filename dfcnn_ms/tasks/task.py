@@ -99,6 +99,12 @@ class Task(ABC):
             DataError: the text needs more steps than there are.
         """
 
+    def confidences(self, log_probs: Array, alignment: Alignment, temperature: float = 1.0) -> tuple[float, ...]:
+        """Probability of each unit of an aligned text (L,), 0 to 1; :mod:`dfcnn_ms.decoding.confidence` says more."""
+        from dfcnn_ms.decoding.confidence import confidences
+
+        return confidences(log_probs, alignment, temperature)
+
     @abstractmethod
     def times(self, alignment: Alignment, sound: Sound) -> tuple[Array, Array]:
         """When each unit of an aligned text begins and ends, in seconds (L,) and (L,)."""

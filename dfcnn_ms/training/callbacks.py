@@ -17,10 +17,13 @@ from tqdm import tqdm
 from dfcnn_ms.errors import DfcnnError, Interrupted
 from dfcnn_ms.training.batches import BatchSource
 from dfcnn_ms.training.coach import advise
-from dfcnn_ms.training.history import History, StepOutputs
+from dfcnn_ms.training.history import History, StepOutputs, epochs_since_best
 from dfcnn_ms.training.optimizers import RateTable
 
 log = logging.getLogger(__name__)
+
+#: the figure of the dev set that decides which network has the best loss
+LOSS = "dev_loss"
 
 
 def current_rate(optimizer: nn.Optimizer) -> float:
@@ -218,7 +221,10 @@ class Coach(Callback):
 
 
 class KeepNetworks(Callback):
-    """Keeps the best network as ``best.ckpt``, the best few and those of every N epochs as ``epochNNN.ckpt``."""
+    """Keeps the best network as ``best.ckpt``, the best few and those of every N epochs as ``epochNNN.ckpt``.
+
+    Where a task measures the loss of the dev set, the network of the lowest is ``best_loss.ckpt``.
+    """
 
     def __init__(self, history: History, save: Callable[[str], None], folder: Path, best: int, every: int) -> None:
         super().__init__()
@@ -233,6 +239,8 @@ class KeepNetworks(Callback):
         epoch = self.history.last["epoch"]
         if self.history.epochs_since_best() == 0:
             self.save("best.ckpt")
+        if epochs_since_best(self.history.epochs, LOSS) == 0 and LOSS in self.history.last:
+            self.save("best_loss.ckpt")
         if epoch in self.kept():
             self.save(name(epoch))
         for path in self.folder.glob("epoch*.ckpt"):

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dfcnn_ms.audio.augment_commands import FixLength
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import SAMPLE_RATE
 from dfcnn_ms.corpora.manifest import Utterance, read_utterance
@@ -28,7 +30,8 @@ class Corpus:
         utterances: what was said and where it lies.
         labels: ids of each utterance's units.
         frontend: samples -> features.
-        augment_wave, augment_features: applied in training, with a generator of the utterance and epoch.
+        augment_wave, augment_features, augment_spectrum: applied in training, with a generator of the utterance and
+            epoch; the last one between the other two.
         seed: makes the augmentation of every (utterance, epoch) reproducible.
         cache: features that were computed before, or None.
         sound: packed samples, or None: then they are read from the sound files.
@@ -39,6 +42,7 @@ class Corpus:
     frontend: Frontend
     augment_wave: tuple[Augmentation, ...] = ()
     augment_features: tuple[Augmentation, ...] = ()
+    augment_spectrum: tuple[Augmentation, ...] = ()
     seed: int = 0
     cache: FeatureCache | Records | None = None
     sound: Records | None = None
@@ -66,7 +70,15 @@ class Corpus:
         """The augmented samples (N,) of one utterance, and what becomes of them: the features (T, F)."""
         rng = self._rng(index, epoch, take)
         wave = _applied(self.wave(index), self.augment_wave, rng)
-        return wave, _applied(self.frontend(wave), self.augment_features, rng)
+        return wave, _applied(self._heard(wave, rng), self.augment_features, rng)
+
+    def _heard(self, wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The features (T, F) of samples, by way of a changed spectrum where one is to be changed."""
+        if not self.augment_spectrum:
+            return self.frontend(wave)
+        features: Any = self.frontend.features
+        spectrum = _applied(features.spectrum(wave), self.augment_spectrum, rng)
+        return self.frontend.normalised(features.from_spectrum(spectrum))
 
     def _rng(self, index: int, epoch: int, take: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, epoch, index, take) if take else (self.seed, epoch, index))
@@ -108,17 +120,35 @@ def open_corpus(
     packed: Records | None = None,
     augment_wave: tuple[Augmentation, ...] = (),
     augment_features: tuple[Augmentation, ...] = (),
+    augment_spectrum: tuple[Augmentation, ...] = (),
     seed: int = 0,
 ) -> Corpus:
     """A corpus that is read from its files, from its pack, or from features cached in the folder ``cache``."""
     if cache is not None and packed is not None:
         raise ConfigError("data.cache and data.packed exclude each other; pack the features instead")
-    if cache is not None and augment_wave:
-        raise ConfigError("data.cache and augment.wave exclude each other: cached features know no wave; drop one")
-    if packed is not None and packed.bins and augment_wave:
-        raise ConfigError("packed features and augment.wave exclude each other: pack the audio, or drop augment.wave")
-    for augment in augment_wave:
+    if cache is not None and (augment_wave or augment_spectrum):
+        which = "wave" if augment_wave else "spectrum"
+        raise ConfigError(f"data.cache and augment.{which} exclude each other: cached features know no wave; drop one")
+    if packed is not None and packed.bins and (augment_wave or augment_spectrum):
+        which = "wave" if augment_wave else "spectrum"
+        raise ConfigError(
+            f"packed features and augment.{which} exclude each other: pack the audio, or drop augment.{which}"
+        )
+    if not hasattr(frontend.features, "from_spectrum"):
+        _check_no_clip(frontend, augment_wave, augment_spectrum)
+    for augment in (*augment_wave, *augment_spectrum):
         getattr(augment, "check", lambda: None)()
     stored = None if cache is None else FeatureCache.open(cache, utterances, frontend)
     pictures, sound = (packed, None) if packed is not None and packed.bins else (stored, packed)
-    return Corpus(utterances, labels, frontend, augment_wave, augment_features, seed, pictures, sound)
+    return Corpus(utterances, labels, frontend, augment_wave, augment_features, augment_spectrum, seed, pictures, sound)
+
+
+def _check_no_clip(
+    frontend: Frontend, augment_wave: Sequence[Augmentation], augment_spectrum: Sequence[Augmentation]
+) -> None:
+    """Refuses what only features of one length can bear."""
+    kind, cure = type(frontend.features).__name__, "set features.kind=clip_mel, or drop it"
+    if augment_spectrum:
+        raise ConfigError(f"augment.spectrum: {kind} has no spectrum to change; {cure}")
+    if any(isinstance(augment, FixLength) for augment in augment_wave):
+        raise ConfigError(f"augment.wave: {kind} are as long as the sound, which fix_length changes; {cure}")

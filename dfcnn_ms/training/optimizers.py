@@ -44,7 +44,8 @@ class AdamW(nn.Adam):
     def __init__(self, params: list[Parameter], learning_rate: RateTable, weight_decay: float = 0.01) -> None:
         super().__init__(params, learning_rate)
         self.decay = weight_decay
-        self.decays = tuple(decays(parameter) for parameter in self._parameters)
+        # Chosen here: a condition inside the loop would nest it, and a network of 250 weights be too deep to compile.
+        self.decaying = tuple(parameter for parameter in self._parameters if decays(parameter))
 
     def decay_weight(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Shrinks the weights themselves where Adam would add the decay to their gradients.
@@ -53,9 +54,8 @@ class AdamW(nn.Adam):
         inherited one is compiled by name, finds the override instead of itself and applies it a second time.
         """
         shrink = 1.0 - self.get_lr() * self.decay
-        for parameter, decay in zip(self._parameters, self.decays):  # noqa: B905 (graph mode knows no strict=)
-            if decay:
-                ops.assign(parameter, parameter * shrink)
+        for parameter in self.decaying:
+            ops.assign(parameter, parameter * shrink)
         return gradients
 
 

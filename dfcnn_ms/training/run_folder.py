@@ -18,6 +18,7 @@ from dfcnn_ms.errors import CheckpointError, ConfigError, DfcnnError
 from dfcnn_ms.files import write_text
 from dfcnn_ms.runtime.checkpoint import Checkpoint, load
 from dfcnn_ms.runtime.device import environment
+from dfcnn_ms.schedules import SCHEDULES
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,20 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 CHECKPOINTS = "checkpoints"
 LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+def name_of(asked: str | None, config: Config) -> str:
+    """What a run is called: what was asked for, else what the page says; ``auto`` says how it is trained.
+
+    That is: network, optimiser, schedule, batch size, peak rate and weight decay.
+    """
+    if asked != "auto":
+        return asked or config.name
+    train = config.train
+    schedule = next(kind for kind, cls in SCHEDULES.items() if cls is type(train.schedule))
+    model = getattr(config.model, "title", type(config.model).__name__)
+    words = (model, train.optimizer, schedule, f"b{train.batch_size}", f"r{train.rate:g}", f"d{train.weight_decay:g}")
+    return re.sub(r"[^\w.-]+", "-", "-".join(words)).lower()
 
 
 def new_run(base: Path, name: str, taken: Container[Path] = ()) -> Path:

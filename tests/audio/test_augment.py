@@ -31,6 +31,8 @@ from dfcnn_ms.errors import ConfigError, DataError
 
 REGISTERED = {**WAVE_AUGMENTATIONS, **FEATURE_AUGMENTATIONS}
 by_name = pytest.mark.parametrize("name", REGISTERED)
+#: those whose `repr` is read back below
+VALUES = {value.__name__: value for value in REGISTERED.values()}
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -62,7 +64,8 @@ def test_same_generator_same_result_and_another_one_another(name):
     results = [augment(x, rng(seed)) for seed in range(5)]
     for seed, result in enumerate(results):
         assert np.array_equal(result, augment(x, rng(seed)))
-    assert any(not np.array_equal(results[0], other) for other in results[1:])
+    if name != "fix_length":  # which draws nothing
+        assert any(not np.array_equal(results[0], other) for other in results[1:])
 
 
 @by_name
@@ -91,7 +94,7 @@ def test_probability(name):
 def test_an_augmentation_is_a_value(name):
     augment = REGISTERED[name]()
     assert augment == REGISTERED[name]() and hash(augment) == hash(REGISTERED[name]())
-    assert eval(repr(augment)) == augment
+    assert eval(repr(augment), VALUES) == augment
     x = example(name)
     assert np.array_equal(pickle.loads(pickle.dumps(augment))(x, rng()), augment(x, rng()))
 
@@ -106,7 +109,7 @@ def test_the_smallest_inputs_pass(name):
 VARIED = {"speed": Speed((0.5, 1.0, 1.6)), "time_stretch": TimeStretch(0.4, 2.0)}
 
 
-@by_name
+@pytest.mark.parametrize("name", sorted({*REGISTERED} - {"fix_length"}))  # for features of one length alone
 def test_no_utterance_becomes_longer_or_shorter_than_the_augmentation_says(name):
     for augment in (REGISTERED[name](), VARIED.get(name, REGISTERED[name]())):
         x = example(name)

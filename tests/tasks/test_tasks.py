@@ -65,7 +65,10 @@ def test_the_likeliest_text_can_be_aligned_and_has_times_inside_the_sound(task: 
     starts, ends = task.times(alignment, SOUND)
     assert alignment.ids == ids and len(starts) == len(ends) == len(ids)
     assert all(0 <= start < end <= SOUND.seconds for start, end in zip(starts, ends, strict=True))
-    assert alignment.scores == pytest.approx([0.92] * len(ids))
+    # Of labels without an order each is beside its own "no" alone, which has 0.02.
+    likely = 0.92 / 0.94 if task.outputs == "labels" else 0.92
+    assert alignment.scores == pytest.approx([likely] * len(ids))
+    assert task.confidences(log_probs, alignment) == pytest.approx([likely] * len(ids))
 
 
 def test_words_are_counted_as_words_and_syllables_as_syllables() -> None:
@@ -115,7 +118,8 @@ def test_a_task_says_what_is_written_of_an_utterance() -> None:
             r"page: train.blank_bias: this task has no blank",
         ),
         ({"task": {"kind": "clasify"}}, r"page: task: unknown kind 'clasify'; did you mean 'classify'\?"),
-        ({"task": {"kind": "ctc", "units": 3}}, r"page: task: unknown key 'units' for kind 'ctc'; it has none"),
+        ({"task": {"kind": "ace", "units": 3}}, r"page: task: unknown key 'units' for kind 'ace'; it has none"),
+        ({"task": {"kind": "ctc", "ace": 1}}, r"unknown key 'ace' for kind 'ctc'; known: ace_weight"),
     ],
 )
 def test_a_page_whose_sections_do_not_go_together_is_refused(sections: dict[str, object], complaint: str) -> None:

@@ -145,3 +145,15 @@ def test_the_best_epoch_is_the_first_of_the_lowest_finite_targets(targets, since
     ]
     history = History(epochs=epochs)
     assert (history.epochs_since_best(), history.best()) == (since, best)
+
+
+def test_the_network_of_the_lowest_dev_loss_is_kept_beside_that_of_the_fewest_errors(tmp_path):
+    """Errors fall, stand, rise; the loss is lowest in the third epoch. Without a loss there is nothing to keep."""
+    history, saved = History(), []
+    callback = KeepNetworks(history, saved.append, tmp_path, 1, 0)
+    for epoch, (error, loss) in enumerate([(0.3, 2.0), (0.1, 1.5), (0.2, 1.1), (0.3, 1.3)], 1):
+        history.start_epoch(epoch)
+        history.note(**{TARGET: error, "dev_loss": loss})
+        saved.append(epoch)
+        callback.on_train_epoch_end(RunContext(_InternalCallbackParam()))
+    assert saved == [1, "best.ckpt", "best_loss.ckpt", 2, "best.ckpt", "best_loss.ckpt", 3, "best_loss.ckpt", 4]

@@ -169,3 +169,16 @@ def test_graph_mode_makes_the_same_steps(kind: str) -> None:
     other, expected = build(kind, weight_decay=0.1)
     run(other, 6)
     assert_weights(weights, [parameter.asnumpy() for parameter in expected])
+
+
+@pytest.mark.usefixtures("graph_mode")
+def test_a_network_of_many_layers_is_not_too_deep_to_compile() -> None:
+    """A weight that decays may cost one level of calls, and others none: with a limit of 1,000, hundreds of layers."""
+    weights = [Parameter(Tensor(np.ones((1, 1) if index % 2 else 1), ms.float32), f"w{index}") for index in range(60)]
+    optimizer = build_optimizer(TrainConfig(optimizer="adamw", weight_decay=0.5), weights, np.ones(2, np.float32))
+    ms.set_recursion_limit(150)
+    try:
+        optimizer(tuple(Tensor(np.zeros(weight.shape), ms.float32) for weight in weights))
+    finally:
+        ms.set_recursion_limit(1000)
+    assert_weights(weights, [np.full(weight.shape, 0.5 if index % 2 else 1.0) for index, weight in enumerate(weights)])

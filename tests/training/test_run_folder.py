@@ -17,7 +17,7 @@ from filelock import FileLock
 from dfcnn_ms import train
 from dfcnn_ms.config import Config, load_config
 from dfcnn_ms.errors import CheckpointError, ConfigError
-from dfcnn_ms.training.run_folder import begun, held, opened, resumed
+from dfcnn_ms.training.run_folder import begun, held, name_of, opened, resumed
 from dfcnn_ms.training.run_state import RunState
 
 
@@ -143,3 +143,23 @@ def test_a_state_with_a_history_that_is_none_is_one_sentence(tmp_path: Path) -> 
     with pytest.raises(CheckpointError, match=r"its history is damaged \(.*hystory.*\); start it anew"):
         RunState(training, state)
     assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "overrides", "name"),
+    [
+        (None, [], "commands"),
+        ("mine", [], "mine"),
+        ("auto", [], "wrn-52-10-sgd-plateau-b96-r0.01-d0.01"),
+        (
+            "auto",
+            ["model={kind: vgg}", "train.optimizer=adam", "train.rate=0.0005"],
+            "vgg19-bn-adam-plateau-b96-r0.0005",
+        ),
+        ("auto", ["model={kind: resnext}", "train.schedule={kind: step}"], "resnext-29-8x64-sgd-step-b96-r0.01-d0.01"),
+    ],
+)
+def test_a_name_says_how_a_run_is_trained_where_that_is_asked(
+    asked: str | None, overrides: list[str], name: str
+) -> None:
+    assert name_of(asked, load_config("commands", overrides)).startswith(name)

@@ -65,9 +65,13 @@ class CTCLoss(nn.Cell):
         self.workers = workers
         self.all_reduce = ops.AllReduce() if workers > 1 else None
 
+    def needed(self, labels: Tensor, label_lengths: Tensor) -> Tensor:
+        """The fewest steps that can spell each label: (B,) int32."""
+        return label_lengths + adjacent_repeats(labels, label_lengths)
+
     def feasible(self, logits: Tensor, logit_lengths: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
         """Says which utterances have at least one path: (B,) bool."""
-        needed = label_lengths + adjacent_repeats(labels, label_lengths)
+        needed = self.needed(labels, label_lengths)
         ok = ops.logical_and(label_lengths >= 0, label_lengths <= labels.shape[1])
         ok = ops.logical_and(ok, ops.logical_and(logit_lengths >= needed, logit_lengths <= logits.shape[1]))
         position = ops.arange(labels.shape[1]).reshape(1, -1)  # (1, L)
@@ -101,6 +105,10 @@ class CTCLoss(nn.Cell):
             reduction="none",
         )[0].astype(ms.float32)
         losses = ops.where(computable, losses, ops.zeros_like(losses))  # (B,)
+        return self.reduced(losses, feasible)
+
+    def reduced(self, losses: Tensor, feasible: Tensor) -> Tensor:
+        """The losses (B,), zero where an utterance is not feasible, as one number or as they are."""
         if self.reduction == "none":
             return losses
         if self.reduction == "sum":

@@ -1,0 +1,62 @@
+"""A layer of the Conformer's encoder."""
+
+from __future__ import annotations
+
+from mindspore import Tensor, nn, ops
+
+from dfcnn_ms.models.cells.attention import FeedForward, RelativeAttention, norm_of
+from dfcnn_ms.models.cells.dropout import Dropout
+
+
+class TimeConvolution(nn.Cell):
+    """A gate, a convolution over time of each channel by itself, and a dense layer.
+
+    Inputs:
+        - **x** (Tensor) - (B, U, D).
+        - **inside** (Tensor or None) - (B, U), 1 for a step of the utterance and 0 after its end; None: all are.
+
+    Outputs:
+        Tensor (B, U, D). What lies after an utterance's end is undefined.
+    """
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.gated, self.out = nn.Dense(width, 2 * width), nn.Dense(width, width)
+        self.conv = nn.Conv1d(width, width, kernel, pad_mode="pad", padding=kernel // 2, group=width, has_bias=True)
+        self.norm = norm_of(width)
+
+    def construct(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
+        x, gate = ops.chunk(self.gated(x), 2, -1)
+        x = x * ops.sigmoid(gate)
+        if inside is not None:  # as if the padding of the convolution began at the end of each utterance
+            x = x * inside.expand_dims(-1).astype(x.dtype)
+        x = self.norm(self.conv(x.swapaxes(1, 2)).swapaxes(1, 2))
+        return self.out(x * ops.sigmoid(x))
+
+
+class ConformerLayer(nn.Cell):
+    """Half a feed-forward part, self-attention, the convolution over time, the other half, a last norm.
+
+    Inputs:
+        - **x** (Tensor) - (B, U, D).
+        - **inside** (Tensor or None) - (B, U), 1 for a step of the utterance and 0 after its end; None: all are.
+
+    Outputs:
+        Tensor (B, U, D). What lies after an utterance's end is undefined.
+    """
+
+    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float, kernel: int) -> None:
+        super().__init__()
+        self.norms = nn.CellList([norm_of(width) for _ in range(5)])
+        self.drops = nn.CellList([Dropout(dropout) if dropout else nn.Identity() for _ in range(4)])
+        self.before = FeedForward(width, feed_forward, dropout, swish=True)
+        self.attention = RelativeAttention(width, heads, dropout)
+        self.convolution = TimeConvolution(width, kernel)
+        self.after = FeedForward(width, feed_forward, dropout, swish=True)
+
+    def construct(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
+        x = x + 0.5 * self.drops[0](self.before(self.norms[0](x)))
+        x = x + self.drops[1](self.attention(self.norms[1](x), inside))
+        x = x + self.drops[2](self.convolution(self.norms[2](x), inside))
+        x = x + 0.5 * self.drops[3](self.after(self.norms[3](x)))
+        return self.norms[4](x)
