@@ -18,7 +18,7 @@ import numpy as np
 from dfcnn_ms.audio.features import LogMel
 from dfcnn_ms.audio.wave import SAMPLE_RATE, resample
 from dfcnn_ms.corpora.espeak import Espeak
-from dfcnn_ms.corpora.synth import FAST_VOICES, VOICES
+from dfcnn_ms.corpora.voices.espeak import FAST_VOICES, VOICES
 
 SYLLABLES = (
     *("ling2", "yi1", "er4", "san1", "si4", "wu3", "liu4", "qi1", "ba1", "jiu3", "ma1", "ma2", "ma3", "ma4"),

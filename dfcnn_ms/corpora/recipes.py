@@ -13,6 +13,7 @@ from dfcnn_ms.corpora import (
     folder,
     fsdd,
     kaldi,
+    keywords,
     lhotse,
     merged,
     primewords,
@@ -55,6 +56,7 @@ def _synth_count(split: str) -> Option:
 
 SYNTH = {
     "task": Option(str, "what is said (default: digits)", tuple(TASKS)),
+    "voices": Option(str, "who speaks, divided by commas: espeak, neural (default: espeak)"),
     "seed": Option(int, "another seed says other things (default: 0)"),
     **{split: _synth_count(split) for split in ("train", "dev", "test")},
     "words": Option(bool, "a line for each word, cut out of its utterance; for digits"),
@@ -87,6 +89,7 @@ RECIPES: dict[str, Recipe] = {
         "--root data/commands --download --version 1 --classes 12",
     ),
     "fsdd": _of(fsdd, "Free Spoken Digits: English digits, six speakers", "--root data/fsdd --download"),
+    "keywords": _of(keywords, "single words as windows of long streams, for spotting", "--out data/keywords"),
     "all": _of(merged, "several of the Mandarin corpora as one", "--root data --corpora thchs30,aishell"),
     "folder": _of(folder, "your own: sound files with texts beside them", "--root mine --out data/mine"),
     "tsv": _table("tsv", "your own: a table with tabs and a header"),

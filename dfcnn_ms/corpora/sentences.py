@@ -1,4 +1,4 @@
-"""What the default corpus says: digits, or sentences of real words. Nothing is spoken here.
+"""What the synthetic corpora say: digits, sentences of real words, everyday sentences. Nothing is spoken here.
 
     for sentence in sentences("mandarin", "train", count=12_000):
         print(sentence.text, *sentence.pinyin)
@@ -8,7 +8,7 @@ Sentence i of a split draws from a generator of its own, so that it does not dep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dfcnn_ms.corpora.everyday import NEUTRAL, Chains, phrase
 from dfcnn_ms.errors import DataError, DeviceError
+from dfcnn_ms.text import sandhi
 from dfcnn_ms.text.characters import is_hanzi
 from dfcnn_ms.text.pinyin import DIGITS, from_hanzi
 
@@ -26,6 +28,8 @@ CHARACTERS = dict(zip(DIGITS, "零一二三四五六七八九", strict=True))
 DIGITS_PER_UTTERANCE = (3, 7)
 
 SYLLABLES_PER_SENTENCE = (4, 16)
+#: what everyday sentences are: phrases, words in a plausible order, one to three words by themselves
+EVERYDAY = {"phrase": 0.45, "chain": 0.35, "words": 0.2}
 LONGEST_WORD = 4
 # Words that jieba's dictionary counts less often are names and rarities, and reading them all takes minutes.
 LEAST_FREQUENCY = 20
@@ -33,16 +37,22 @@ LEAST_FREQUENCY = 20
 UNSPOKEN = frozenset({"m", "n", "hm", "hng", "wong"})
 
 # Streams of random numbers: what is said and how it is said stay apart, so that a change to one leaves
-# the other as it was; the third belongs to a whole split.
-TEXT, SOUND, SPLIT = 0, 1, 2
+# the other as it was; the third belongs to a whole split, the fourth to who speaks.
+TEXT, SOUND, SPLIT, VOICE = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is said: toned syllables, and the same in characters."""
+    """What is said: toned syllables as they are labelled, the same in characters, and the tones that are spoken."""
 
     pinyin: tuple[str, ...]
     text: str
+    spoken: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The syllables as they are spoken: with sandhi, if that is known."""
+        return self.spoken or self.pinyin
 
 
 def sentences(task: str, split: str, count: int, seed: int = 0) -> Iterator[Sentence]:
@@ -67,7 +77,8 @@ def _digits(_: np.random.Generator) -> Draw:
     def draw(rng: np.random.Generator, index: int) -> Sentence:
         length = rng.integers(low, high, endpoint=True)
         pinyin = tuple(DIGITS[digit] for digit in rng.integers(len(DIGITS), size=length))
-        return Sentence(pinyin, "".join(CHARACTERS[syllable] for syllable in pinyin))
+        text = "".join(CHARACTERS[syllable] for syllable in pinyin)
+        return Sentence(pinyin, text, _spoken([(CHARACTERS[syllable], [syllable]) for syllable in pinyin]))
 
     return draw
 
@@ -82,11 +93,7 @@ def _mandarin(rng: np.random.Generator) -> Draw:
     by_length = {
         most: _Words([word for word in words if len(word.pinyin) <= most]) for most in range(1, LONGEST_WORD + 1)
     }
-    holders: dict[str, list[_Word]] = {}
-    for word in words:
-        for syllable in dict.fromkeys(word.pinyin):
-            holders.setdefault(syllable, []).append(word)
-    by_syllable = {syllable: _Words(holders[syllable]) for syllable in sorted(holders)}
+    by_syllable = _by_syllable(words)
     turns = rng.permutation(list(by_syllable))
 
     def draw(rng: np.random.Generator, index: int) -> Sentence:
@@ -95,11 +102,79 @@ def _mandarin(rng: np.random.Generator) -> Draw:
         chosen = [by_syllable[turns[index % len(turns)]].draw(rng)]
         while (left := room - sum(len(word.pinyin) for word in chosen)) > 0:
             chosen.append(by_length[min(left, LONGEST_WORD)].draw(rng))
-        ordered = [chosen[place] for place in rng.permutation(len(chosen))]
-        pinyin = tuple(syllable for word in ordered for syllable in word.pinyin)
-        return Sentence(pinyin, "".join(word.text for word in ordered))
+        return _joined([chosen[place] for place in rng.permutation(len(chosen))])
 
     return draw
+
+
+def _everyday(rng: np.random.Generator) -> Draw:
+    """Phrases, chains of words and words alone; the last two around a word with the syllable whose turn it is."""
+    words = _lexicon()
+    by_syllable, every = _by_syllable(words), _Words(words)
+    turns = rng.permutation(list(by_syllable))
+    by_tag: dict[str, list[_Word]] = {}
+    for word in words:
+        by_tag.setdefault(word.tag, []).append(word)
+    chains = Chains({tag: _Words(group).draw for tag, group in by_tag.items()})
+
+    def draw(rng: np.random.Generator, index: int) -> Sentence:
+        kind = str(rng.choice(list(EVERYDAY), p=list(EVERYDAY.values())))
+        if kind == "phrase":
+            text = phrase(rng)
+            plain, full = from_hanzi(text, sandhi="yi_bu"), from_hanzi(text, sandhi="full")
+            return Sentence(tuple(from_hanzi(text)), text, _with_neutral_tones(text, plain, full))
+        word = by_syllable[turns[index % len(turns)]].draw(rng)
+        if kind == "chain":
+            low, high = SYLLABLES_PER_SENTENCE
+            return _joined(chains.around(word, int(rng.integers(low, high, endpoint=True)), rng))
+        return _joined([word, *(every.draw(rng) for _ in range(int(rng.integers(3))))])
+
+    return draw
+
+
+def _joined(words: Sequence[_Word]) -> Sentence:
+    """Words said one after the other."""
+    pinyin = tuple(syllable for word in words for syllable in word.pinyin)
+    spoken = _spoken([(word.text, list(word.pinyin)) for word in words])
+    return Sentence(pinyin, "".join(word.text for word in words), spoken)
+
+
+def _spoken(words: Sequence[tuple[str, list[str]]]) -> tuple[str, ...]:
+    """The syllables of words and their readings, in the tones in which they are spoken."""
+    plain, full = (sandhi.apply(words, kind, _is_word) for kind in ("yi_bu", "full"))
+    return _with_neutral_tones("".join(word for word, _ in words), plain, full)
+
+
+def _with_neutral_tones(text: str, plain: Sequence[str], full: Sequence[str]) -> tuple[str, ...]:
+    """The last syllables of 妈妈 and 豆腐 without their tone; a third tone before one that is lost stays a third.
+
+    Args:
+        text: characters, one for each syllable.
+        plain, full: their syllables without and with the sandhi of third tones.
+    """
+    said = list(full)
+    for place in range(1, len(said)):
+        if text[place - 1 : place + 1] in NEUTRAL:
+            said[place - 1 : place + 1] = [plain[place - 1], f"{said[place][:-1]}5"]
+    return tuple(said)
+
+
+def _is_word(characters: str) -> bool:
+    return characters in _known()
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[str]:
+    return frozenset(word.text for word in _lexicon())
+
+
+def _by_syllable(words: Sequence[_Word]) -> dict[str, _Words]:
+    """The words that have each syllable."""
+    holders: dict[str, list[_Word]] = {}
+    for word in words:
+        for syllable in dict.fromkeys(word.pinyin):
+            holders.setdefault(syllable, []).append(word)
+    return {syllable: _Words(holders[syllable]) for syllable in sorted(holders)}
 
 
 @dataclass(frozen=True)
@@ -107,6 +182,7 @@ class _Word:
     text: str
     pinyin: tuple[str, ...]
     frequency: int
+    tag: str
 
 
 class _Words:
@@ -125,8 +201,8 @@ def _lexicon() -> list[_Word]:
     """The words of jieba's dictionary that are neither rare nor long, in its order."""
     entries = [line.split() for line in _dictionary().read_text(encoding="utf-8").splitlines()]
     words = [
-        _Word(text, tuple(_reading(text)), int(frequency))
-        for text, frequency, *_ in entries
+        _Word(text, tuple(_reading(text)), int(frequency), tag)
+        for text, frequency, tag in entries
         if int(frequency) >= LEAST_FREQUENCY and is_hanzi(text) and len(text) <= LONGEST_WORD
     ]
     return [word for word in words if word.pinyin and UNSPOKEN.isdisjoint(s[:-1] for s in word.pinyin)]
@@ -147,4 +223,8 @@ def _dictionary() -> Path:
     return Path(package.origin).with_name("dict.txt")
 
 
-TASKS: dict[str, Callable[[np.random.Generator], Draw]] = {"digits": _digits, "mandarin": _mandarin}
+TASKS: dict[str, Callable[[np.random.Generator], Draw]] = {
+    "digits": _digits,
+    "mandarin": _mandarin,
+    "everyday": _everyday,
+}

@@ -1,7 +1,8 @@
-"""The default corpus: Mandarin spoken by espeak-ng, made in seconds on any machine.
+"""The default corpus: synthesised Mandarin, made on any machine without a download.
 
-Two tasks. `digits`: three to seven digits per utterance. `mandarin`: sentences of real words drawn from
-jieba's dictionary by their frequency, with every toned syllable of Mandarin in the training set.
+Three tasks. `digits`: three to seven digits per utterance. `mandarin`: sentences of real words drawn from
+jieba's dictionary by their frequency, with every toned syllable of Mandarin in the training set. `everyday`: what
+people say, with numbers, dates and names. espeak-ng speaks, or whoever is asked of the room `voices`.
 
     prepare("data/digits", task="digits")  # {"train": Path("data/digits/train.jsonl"), ...}
 
@@ -19,61 +20,32 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from itertools import pairwise
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfcnn_ms.audio.wave import SAMPLE_RATE, duration, write_wave
-from dfcnn_ms.corpora.espeak import Espeak
 from dfcnn_ms.corpora.manifest import Utterance, check_audio, read_manifest, write_manifest
-from dfcnn_ms.corpora.sentences import SOUND, SPLITS, TASKS, Sentence, generator, sentences
+from dfcnn_ms.corpora.sentences import SOUND, SPLITS, TASKS, VOICE, Sentence, generator, sentences
+from dfcnn_ms.corpora.voices import table
+from dfcnn_ms.corpora.voices.spoken import Array, Voice
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import write_text
-
-Array: TypeAlias = NDArray[np.float64]
+from dfcnn_ms.reporting.timings import Recording, Timed, ctm
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(", "))
-
-
-# Chosen by what `python benchmarks/voices.py` measures. Of the 104 variants of espeak-ng those are out that
-# whisper or croak (less than 3/4 of the sound has a pitch), are garbled (less than 70 % of the syllables
-# are most like the same syllable of the other voices), monotonous (tones 2 and 4 differ by less than two
-# semitones), never the same twice (Reed and caleb draw from the C library's random numbers), or so deep and
-# wide that espeak-ng crashes (rob). Many of the others are near copies of each other: no voice of dev or
-# test is closer than 1.2 (root mean square difference of log mel spectra, in nepers of power) to a voice
-# of another split.
-VOICES = {
-    "train": _names(
-        "Andrea, anika, anikaRobot, f2, f4, f5, steph, steph2, steph3, Denis, Diogo, Gene, Gene2, Henrique, "
-        "Hugo, Jacky, Marco, Mario, Michael, Mike, Mr serious, RicishayMax, RicishayMax2, RicishayMax3, "
-        "adam, antonio, benjamin, david, edward, edward2, fast, gustave, ian, iven, iven2, iven3, iven4, "
-        "klatt3, klatt4, klatt5, klatt6, m1, m3, m5, m6, m8, max, michel, miguel, mike2, pablo, paul, "
-        "pedro, quincy, robert, robosoft, robosoft2, robosoft3, robosoft4, robosoft5, robosoft7, "
-        "victor"
-    ),
-    "dev": _names("belinda, f1, Storm, john, m4, marcelo, norbert, sandro"),
-    "test": _names("Annie, f3, grandma, linda, Andy, Nguyen, Tweaky, boris, ed, m2, m7, travis"),
-}
-
-# These speak at half the rate about as fast as the others at the whole.
-FAST_VOICES = _names(
-    "Andrea, RicishayMax2, RicishayMax3, anika, anikaRobot, antonio, pedro, robosoft, robosoft2, robosoft3, "
-    "robosoft4, robosoft5, robosoft7"
-)
-FAST_PACE = 2.0
 
 RATES = (140, 220)
 # Lower and wider, the deepest voices fall below 28 Hz, where espeak-ng writes beyond its table of harmonics.
@@ -95,7 +67,12 @@ VERSION = 1
 COUNTS = {
     "digits": {"train": 3000, "dev": 200, "test": 400},
     "mandarin": {"train": 12_000, "dev": 400, "test": 600},
+    "everyday": {"train": 12_000, "dev": 400, "test": 600},
 }
+#: who speaks if nobody is named
+ESPEAK = "espeak"
+#: tasks that espeak-ng says with the tones of the label, third tones aside, which it joins by rules of its own
+AS_LABELLED = ("digits", "mandarin")
 
 
 @dataclass(frozen=True)
@@ -145,11 +122,24 @@ class Job:
     seed: int
     sentence: Sentence
     folder: str
+    voices: tuple[str, ...] = (ESPEAK,)
+
+    @property
+    def kind(self) -> str:
+        """Whose turn it is; drawn, because every so many utterances the same syllable has its own turn."""
+        return self.voices[int(self._voice_rng().integers(len(self.voices)))]
 
     @property
     def voice(self) -> str:
-        voices = VOICES[self.split]
-        return voices[self.index % len(voices)]
+        """Who speaks."""
+        speakers = table.VOICES[self.kind].speakers(self.split)
+        return speakers[self.index % len(speakers)]
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The syllables in the tones in which they are spoken."""
+        as_labelled = self.kind == ESPEAK and self.task in AS_LABELLED
+        return self.sentence.pinyin if as_labelled else self.sentence.said
 
     @property
     def audio(self) -> str:
@@ -161,6 +151,15 @@ class Job:
 
     def rng(self) -> np.random.Generator:
         return generator(self.seed, self.task, self.split, self.index, SOUND)
+
+    def asked(self) -> tuple[Voice, tuple[Sequence[str], str, Manner, np.random.Generator]]:
+        """The voice, and what it is asked; the same every time."""
+        rng = self._voice_rng()
+        rng.integers(len(self.voices))
+        return table.VOICES[self.kind], (self.said, self.voice, Manner.draw(self.rng()), rng)
+
+    def _voice_rng(self) -> np.random.Generator:
+        return generator(self.seed, self.task, self.split, self.index, VOICE)
 
     def words(self) -> list[Utterance]:
         """A line of the manifest for each word, cut out of the utterance with a moment before and after it."""
@@ -190,6 +189,7 @@ def prepare(
     out: str | os.PathLike[str],
     task: str = "digits",
     *,
+    voices: str = ESPEAK,
     seed: int = 0,
     train: int | None = None,
     dev: int | None = None,
@@ -202,7 +202,9 @@ def prepare(
 
     Args:
         out: folder for `train.jsonl`, `dev.jsonl`, `test.jsonl` and the folder `audio`.
-        task: `digits` or `mandarin`.
+        task: `digits`, `mandarin` or `everyday`.
+        voices: who speaks, such as `espeak,neural`; see `voices.table`. One that stands there twice speaks twice as
+            often. Babble is always espeak-ng's.
         seed: another seed gives other sentences in another manner.
         train, dev, test: number of utterances; the default depends on the task (see `COUNTS`).
         words: give each word a line of its own, cut out of its utterance; for digits.
@@ -210,35 +212,44 @@ def prepare(
         progress: show a progress bar when stderr is a terminal.
 
     Returns:
-        The manifest of each split.
+        The manifest of each split. But for `digits` and `mandarin` in espeak-ng's voices, the times of the syllables
+        stand beside it in the form of NIST, as `train.ctm` beside `train.jsonl`.
 
     Raises:
-        ConfigError: an unknown task, an impossible count, or a folder with another corpus in it.
-        DeviceError: espeak-ng is not installed.
+        ConfigError: an unknown task or voice, an impossible count, or a folder with another corpus in it.
+        DeviceError: a synthesiser is not installed.
     """
     out = Path(out)
     counts = _counts(task, {"train": train, "dev": dev, "test": test})
     _require(seed >= 0, f"seed must be 0 or more; got {seed}")
     _require(workers is None or workers >= 1, f"workers must be 1 or more; got {workers}")
     _require(not words or task == "digits", f"words: only digits are said one by one; got task {task!r}")
+    speakers = table.named(voices)
     parameters = {"corpus": "synth", "version": VERSION, "task": task, "seed": seed} | counts
     parameters |= {"words": True} if words else {}
+    parameters |= {} if speakers == (ESPEAK,) else {"voices": ",".join(speakers)}
     manifests = {split: out / f"{split}.jsonl" for split in SPLITS}
-    if _is_complete(out, parameters, manifests):
+    timed = not words and (speakers != (ESPEAK,) or task not in AS_LABELLED)
+    times = {split: path.with_suffix(".ctm") for split, path in manifests.items()} if timed else {}
+    if _is_complete(out, parameters, manifests, times.values()):
         logger.info("%s: the corpus is there already", out)
         return manifests
-    Espeak()  # fails here, in one sentence, rather than in every worker
+    for name in dict.fromkeys((ESPEAK, *speakers)):
+        table.VOICES[name].check()  # fails here, in one sentence, rather than in every worker
     _write_note(out, parameters, complete=False)
     jobs = [
-        Job(task, split, index, seed, sentence, str(out))
+        Job(task, split, index, seed, sentence, str(out), speakers)
         for split in SPLITS
         for index, sentence in enumerate(sentences(task, split, counts[split], seed))
     ]
-    _make([job for job in jobs if not job.path.exists()], workers or os.cpu_count() or 1, progress)
+    workers = workers or os.cpu_count() or 1
+    _make([job for job in jobs if not job.path.exists()], workers, progress)
     for split, manifest in manifests.items():
         mine = [job for job in jobs if job.split == split]
         lines = (line for job in mine for line in (job.words() if words else [job.utterance()]))
         write_manifest(manifest, lines)
+    if times:
+        _write_times(times, jobs, workers, progress)
     _write_note(out, parameters, complete=True)
     return manifests
 
@@ -247,7 +258,8 @@ def speak(job: Job) -> NDArray[np.int16]:
     """One finished utterance, (N,) int16 at 16 kHz."""
     rng = job.rng()
     manner = Manner.draw(rng)
-    wave = np.pad(_voice(job.sentence.pinyin, job.voice, manner), _samples(manner.silence))
+    voice, asked = job.asked()
+    wave = np.pad(voice.say(*asked), _samples(manner.silence))
     if manner.rt60:
         wave = _in_room(wave, manner.rt60, rng)
     wave = _mixed(wave, _noise(manner.noise, len(wave), job, rng), manner.snr_db)
@@ -257,51 +269,10 @@ def speak(job: Job) -> NDArray[np.int16]:
 
 
 def edges(job: Job) -> list[float]:
-    """Seconds at which the syllables of an utterance begin, and where the last one ends, as espeak-ng tells (L+1,)."""
-    manner = Manner.draw(job.rng())
-    samples, starts = _said(job.sentence.pinyin, job.voice, manner)
-    return [manner.silence[0] + place / _espeak().sample_rate for place in (*starts, len(samples))]
-
-
-def _said(pinyin: tuple[str, ...], voice: str, manner: Manner) -> tuple[NDArray[np.int16], list[int]]:
-    """What espeak-ng says, (N,) at its own sample rate, and the sample at which each syllable begins."""
-    pace = FAST_PACE if voice in FAST_VOICES else 1.0
-    samples, starts = _espeak().say_words(
-        " ".join(pinyin),
-        voice,
-        rate=max(80, round(manner.rate / pace)),
-        pitch=manner.pitch,
-        pitch_range=manner.pitch_range,
-    )
-    if not samples.any():
-        raise DataError(f"espeak-ng said nothing for {' '.join(pinyin)!r} in the voice {voice!r}")
-    return samples, starts
-
-
-def _voice(pinyin: tuple[str, ...], voice: str, manner: Manner) -> Array:
-    """Speech alone, (N,) float64 at 16 kHz."""
-    from scipy.signal import resample_poly
-
-    espeak = _espeak()
-    samples, _ = _said(pinyin, voice, manner)
-    up, down = SAMPLE_RATE // 50, espeak.sample_rate // 50
-    wave: Array = resample_poly(samples / 32768.0, up, down, window=_lowpass(up, down))
-    return wave
-
-
-@lru_cache(maxsize=1)
-def _espeak() -> Espeak:
-    return Espeak()
-
-
-@lru_cache(maxsize=1)
-def _lowpass(up: int, down: int) -> Array:
-    """The filter that `resample_poly` would design anew for every call."""
-    from scipy.signal import firwin
-
-    highest = max(up, down)
-    taps: Array = firwin(20 * highest + 1, 1 / highest, window=("kaiser", 5.0))
-    return taps
+    """Seconds at which the syllables of an utterance begin, and where the last one ends, as its voice tells (L+1,)."""
+    voice, asked = job.asked()
+    before, _ = Manner.draw(job.rng()).silence
+    return [before + seconds for seconds in voice.edges(*asked)]
 
 
 def _samples(seconds: tuple[float, float]) -> tuple[int, int]:
@@ -357,33 +328,55 @@ def _hum(length: int, rng: np.random.Generator) -> Array:
 def _babble(length: int, job: Job, rng: np.random.Generator) -> Array:
     """Several voices of the same split talking at once about something else."""
     babble = np.zeros(length)
+    espeak = table.VOICES[ESPEAK]
+    speakers = espeak.speakers(job.split)
     for _ in range(BABBLE_SPEAKERS):
-        voice = VOICES[job.split][rng.integers(len(VOICES[job.split]))]
+        speaker = speakers[rng.integers(len(speakers))]
         pinyin = tuple(rng.permutation(job.sentence.pinyin))
-        speech = _voice(pinyin, voice, Manner.draw(rng))
+        speech = espeak.say(pinyin, speaker, Manner.draw(rng), rng)
         babble += np.roll(np.resize(speech, length), rng.integers(length)) / np.sqrt(np.mean(speech**2))
     return babble
 
 
 def _make(jobs: list[Job], workers: int, progress: bool) -> None:
     """Speaks and writes utterances, in as many processes as asked for."""
+    for _ in _shown(_done(jobs, workers), len(jobs), progress):
+        pass
+
+
+def _write_times(paths: dict[str, Path], jobs: list[Job], workers: int, progress: bool) -> None:
+    """Writes when each syllable is said, a file for each split."""
+    found = dict(_shown(_done(jobs, workers, _times), len(jobs), progress))
+    for split, path in paths.items():
+        write_text(path, "".join(found[job.audio] for job in jobs if job.split == split))
+
+
+def _times(job: Job) -> tuple[str, str]:
+    """An utterance, and its lines in the form of NIST."""
+    utterance, times = job.utterance(), edges(job)
+    spans = zip(utterance.pinyin, pairwise(times), strict=True)
+    syllables = tuple(Timed(syllable, start, end, 1.0) for syllable, (start, end) in spans)
+    return job.audio, ctm(Recording(utterance.id, utterance.seconds, syllables))
+
+
+def _shown(done: Iterable[T], total: int, progress: bool) -> Iterator[T]:
+    """The same with a progress bar, if wanted."""
     from tqdm import tqdm
 
-    with tqdm(total=len(jobs), unit="utt", disable=None if progress else True) as bar:
-        for _ in _done(jobs, workers):
-            bar.update()
+    yield from tqdm(done, total=total, unit="utt", disable=None if progress else True)
 
 
-def _done(jobs: list[Job], workers: int) -> Iterator[None]:
-    """Something for each utterance when it is made."""
+def _done(jobs: list[Job], workers: int, work: Callable[[Job], Any] | None = None) -> Iterator[Any]:
+    """What each utterance gives when it is made, or when other work on it is done."""
+    work = work or _write
     if workers == 1 or len(jobs) < 2 * workers:
-        yield from map(_write, jobs)
+        yield from map(work, jobs)
         return
     # Spawned processes carry nothing over from this one, whatever it has loaded and started.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _as_worker)
     try:
         with _interrupts_later():
-            futures = [pool.submit(_write, job) for job in jobs]
+            futures = [pool.submit(work, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool:
@@ -437,7 +430,7 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _is_complete(out: Path, parameters: dict[str, Any], manifests: dict[str, Path]) -> bool:
+def _is_complete(out: Path, parameters: dict[str, Any], manifests: dict[str, Path], times: Iterable[Path]) -> bool:
     """Whether all of this very corpus is there; a folder with another corpus is an error."""
     try:
         note = json.loads((out / NOTE).read_text())
@@ -450,7 +443,7 @@ def _is_complete(out: Path, parameters: dict[str, Any], manifests: dict[str, Pat
     if note.get("digest") != _digest(parameters):
         before = ", ".join(f"{key} {value}" for key, value in note.get("parameters", {}).items())
         raise ConfigError(f"{out}: holds another corpus ({before}); choose another folder or delete this one")
-    if not note.get("complete"):
+    if not note.get("complete") or not all(path.exists() for path in times):
         return False
     try:
         for manifest in manifests.values():

@@ -11,7 +11,7 @@ import pytest
 
 from dfcnn_ms.corpora.espeak import Espeak
 from dfcnn_ms.corpora.sentences import UNSPOKEN
-from dfcnn_ms.corpora.synth import VOICES
+from dfcnn_ms.corpora.voices.espeak import VOICES
 from dfcnn_ms.errors import DataError, DeviceError
 from dfcnn_ms.text.pinyin import SYLLABLES
 
@@ -58,9 +58,10 @@ def test_no_voice_crashes_where_the_corpus_goes_lowest():
     """Below 28 Hz espeak-ng writes beyond its tables; a crash must not take the tests with it."""
     program = (
         "from dfcnn_ms.corpora.espeak import Espeak; from dfcnn_ms.corpora import synth;"
+        "from dfcnn_ms.corpora.voices import espeak;"
         "low = dict(rate=synth.RATES[0], pitch=synth.PITCHES[0], pitch_range=synth.PITCH_RANGES[1]);"
         "[Espeak().say(text, voice, **low)"
-        " for voices in synth.VOICES.values() for voice in voices"
+        " for voices in espeak.VOICES.values() for voice in voices"
         " for text in ('wo3 hen3 lao4 da4', 'liu4 jiu3 er4 si4')]"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

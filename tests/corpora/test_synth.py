@@ -23,6 +23,7 @@ from dfcnn_ms.corpora.manifest import check_audio, read_manifest
 from dfcnn_ms.corpora.recipes import prepare as prepare_recipe
 from dfcnn_ms.corpora.sentences import Sentence, sentences
 from dfcnn_ms.corpora.synth import Job, Manner, prepare, speak
+from dfcnn_ms.corpora.voices import espeak
 from dfcnn_ms.errors import ConfigError, DataError, DeviceError
 from dfcnn_ms.prepare import main
 from dfcnn_ms.text.pinyin import DIGITS, canonical
@@ -80,7 +81,7 @@ def test_manifests_and_audio_agree(corpus):
             wave = read_wave(utterance.path)
             assert utterance.seconds == len(wave) / SAMPLE_RATE
             assert 0.01 < np.sqrt(np.mean(wave**2)) < 0.2 and np.abs(wave).max() < 1.0
-            assert utterance.split == split and utterance.speaker in synth.VOICES[split]
+            assert utterance.split == split and utterance.speaker in espeak.VOICES[split]
             assert set(utterance.pinyin) <= set(DIGITS) and 3 <= len(utterance.pinyin) <= 7
             assert len(utterance.text) == len(utterance.pinyin)
 
@@ -209,9 +210,9 @@ def test_an_utterance_does_not_depend_on_how_many_there_are():
 
 
 def test_no_voice_is_in_two_splits():
-    names = list(itertools.chain(*synth.VOICES.values()))
+    names = list(itertools.chain(*espeak.VOICES.values()))
     assert len(names) == len(set(names))
-    assert set(synth.FAST_VOICES) <= set(names)
+    assert set(espeak.FAST_VOICES) <= set(names)
 
 
 def test_digits_are_even_and_repeat():
@@ -238,11 +239,11 @@ def test_mandarin_has_nearly_every_syllable_often():
 
 @pytest.mark.slow
 def test_every_syllable_of_a_long_sentence_is_spoken():
-    espeak = synth._espeak()
+    synthesiser = espeak.espeak()
     for index in range(30):
         work = job("mandarin", "test", index)
         manner = Manner.draw(work.rng())
-        _, starts = espeak.say_words(
+        _, starts = synthesiser.say_words(
             " ".join(work.sentence.pinyin), work.voice, manner.rate, manner.pitch, manner.pitch_range
         )
         assert len(starts) == len(work.sentence.pinyin)
