@@ -37,14 +37,20 @@ COMMANDS = [module_name(file) for file, source in SOURCES.items() if "\n    cli.
 LIGHT = ("audio", "text", "corpora", "decoding", "evaluation", "reporting", "diagnosis", "metrics", "config")
 LIGHT += ("errors", "environment", "cli", "files", "wording", "machine", "schedules", "plugins")
 LIGHT += ("recognizer", "aligner", "cuda")
-LIGHT += ("models", "models.network", "models.dfcnn", "models.table")
+LIGHT += ("models", "models.network", "models.dfcnn", "models.table", "models.image", "models.crnn")
 LIGHT += ("runtime", "runtime.loaded", "runtime.loaders", "runtime.meta")
 LIGHT += ("training", "training.history", "training.coach")
-LIGHT += ("tasks", "tasks.task", "tasks.ctc", "tasks.classify")
+LIGHT += ("tasks", "tasks.task", "tasks.ctc", "tasks.classify", "tasks.multi_label")
+LIGHT += ("bulk", "spotting", "streaming")
+LIGHT += ("models.front", "models.dfcnn_lstm", "models.attending", "models.transformer", "models.conformer")
+LIGHT += ("models.writer", "tasks.sentences", "tasks.ace", "tasks.attention")
+LIGHT += ("serving",)
+LIGHT += ("extras", "models.graphs", "runtime.bundle", "runtime.onnx", "runtime.protobuf", "exporting")
+LIGHT += tuple(f"exporting.{name}" for name in ("check", "formats", "graph", "int8", "layers", "network", "sound"))
 LIBRARY_ROOMS = ("audio", "text", "corpora", "decoding", "evaluation", "tasks", "diagnosis", "models", "runtime")
-LIBRARY_ROOMS += ("training", "reporting")
+LIBRARY_ROOMS += ("training", "reporting", "exporting", "bulk", "spotting", "serving", "streaming")
 #: rooms of which only the parts named above are light
-PARTLY_LIGHT = ("models", "runtime", "tasks", "training")
+PARTLY_LIGHT = ("models", "runtime", "tasks", "training", "exporting")
 
 
 def inside(name: str, room: str) -> bool:

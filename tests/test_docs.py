@@ -25,7 +25,7 @@ FILE = r"`((?:dfcnn_ms|tests|benchmarks|configs|notebooks)/[\w/.]+)`"
 KEY = r"\b((?:train|model|data|augment)(?:\.[a-z_0-9]+)+)(?==|`)"
 PYTHON = r"```python\n(.*?)```"
 #: what looks like a key and ends so is a file
-SUFFIXES = (".py", ".jsonl", ".pack", ".json", ".txt", ".tsv", ".html", ".png")
+SUFFIXES = (".py", ".jsonl", ".pack", ".json", ".txt", ".tsv", ".html", ".png", ".onnx")
 
 
 class Said(NamedTuple):

@@ -321,8 +321,11 @@ def test_what_a_killed_process_of_the_same_number_has_left_is_not_in_the_way(roo
 
 def test_nothing_asks_the_calendar() -> None:
     """A clock that jumps changes nothing: seconds are counted by clocks that only go forward, and names have none."""
+    told = {
+        ROOT / "dfcnn_ms/serving/app.py"
+    }  # OpenAI's API wants to know since when a model is there; nothing else asks
     calendar = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "today"), ("date", "today")}
-    for path in sorted((ROOT / "dfcnn_ms").rglob("*.py")):
+    for path in sorted({*(ROOT / "dfcnn_ms").rglob("*.py")} - told):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute):
                 owner = getattr(node.value, "id", getattr(node.value, "attr", ""))
