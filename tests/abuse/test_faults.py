@@ -321,9 +321,7 @@ def test_what_a_killed_process_of_the_same_number_has_left_is_not_in_the_way(roo
 
 def test_nothing_asks_the_calendar() -> None:
     """A clock that jumps changes nothing: seconds are counted by clocks that only go forward, and names have none."""
-    told = {
-        ROOT / "dfcnn_ms/serving/app.py"
-    }  # OpenAI's API wants to know since when a model is there; nothing else asks
+    told = {ROOT / "dfcnn_ms/serving/app.py"}  # OpenAI's API wants to know since when a model is there
     calendar = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "today"), ("date", "today")}
     for path in sorted({*(ROOT / "dfcnn_ms").rglob("*.py")} - told):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
