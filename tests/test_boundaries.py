@@ -36,7 +36,7 @@ COMMANDS = [module_name(file) for file, source in SOURCES.items() if "\n    cli.
 #: rooms and modules that work without MindSpore; of the commands at least the top level does
 LIGHT = ("audio", "text", "corpora", "decoding", "evaluation", "reporting", "diagnosis", "metrics", "config")
 LIGHT += ("errors", "environment", "cli", "files", "wording", "machine", "schedules", "plugins")
-LIGHT += ("recognizer", "aligner", "cuda")
+LIGHT += ("recognizer", "aligner", "cuda", "helpers")
 LIGHT += ("models", "models.network", "models.dfcnn", "models.table", "models.image", "models.crnn")
 LIGHT += ("runtime", "runtime.loaded", "runtime.loaders", "runtime.meta")
 LIGHT += ("training", "training.history", "training.coach")

@@ -16,8 +16,9 @@ from typing import Any
 
 from dfcnn_ms.bulk.items import Item
 from dfcnn_ms.bulk.listening import Heard, Setup, failed
-from dfcnn_ms.bulk.workers import ONE_THREAD, given_up, outcome
+from dfcnn_ms.bulk.workers import given_up, outcome
 from dfcnn_ms.errors import DeviceError
+from dfcnn_ms.helpers import ONE_THREAD
 
 Key = tuple[int, ...]
 

@@ -9,27 +9,21 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import subprocess
-import sys
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
+from dfcnn_ms import helpers
 from dfcnn_ms.bulk.items import Item
 from dfcnn_ms.bulk.listening import Heard, Setup, failed
 from dfcnn_ms.errors import DataError, DfcnnError
 
 #: chunks for each worker that may be heard before an earlier one is done, which keeps their order
 AHEAD = 8
-#: a process is one core: its libraries need no threads of their own
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
-
-
 #: workers that may die, one in the place of the other, while they load the network
 STARTS = 3
 #: how a worker ends that has no memory left
@@ -153,7 +147,7 @@ class Worker:
     """A process that listens."""
 
     def __init__(self) -> None:
-        self.process = _start()
+        self.process = helpers.started(__name__)
         self._has_begun = False
 
     def begin(self, setup: Setup) -> None:
@@ -189,13 +183,7 @@ class Worker:
     def _how_it_ended(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
-        code = self.process.returncode
-        if code is None:
-            return "answered nonsense"
-        if code < 0:
-            name = signal.Signals(-code).name
-            return f"was killed ({name}{', perhaps for want of memory' if name == 'SIGKILL' else ''})"
-        return f"ended by itself (exit code {code})"
+        return helpers.how_it_ended(self.process.returncode)
 
     def end(self) -> None:
         """Ends the process; it holds nothing that could be lost."""
@@ -203,24 +191,9 @@ class Worker:
         self.process.wait()
 
 
-def _start() -> subprocess.Popen[bytes]:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    # A session of its own: Ctrl-C in the terminal is for the command, which then ends its processes in order.
-    return subprocess.Popen(
-        [sys.executable, "-c", "from dfcnn_ms.bulk.workers import serve; serve()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **ONE_THREAD, "PYTHONPATH": paths},
-        start_new_session=True,
-    )
-
-
 def serve() -> None:
     """The life of a process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    questions, answers = helpers.channel()
     with contextlib.suppress(EOFError, BrokenPipeError):
         listener = outcome(pickle.load(questions).listener)
         _send(answers, listener if isinstance(listener, Exception) else None)
@@ -243,10 +216,3 @@ def outcome(work: Callable[..., Any], *arguments: Any) -> Any:
         os._exit(NO_MEMORY)
     except Exception:  # a bug: its traceback must reach the command
         return RuntimeError(f"in a worker:\n{traceback.format_exc()}")
-
-
-def _leave_with(parent: int) -> None:
-    """Ends this process when its parent is gone, in the middle of an hour of sound too."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)

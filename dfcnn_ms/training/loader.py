@@ -8,28 +8,20 @@ Batch ``n`` is made by process ``n % count``: the order is that of the plan, and
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
-import signal
 import subprocess
-import sys
-import threading
-import time
 import traceback
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, NoReturn, Protocol
 
+from dfcnn_ms import helpers
 from dfcnn_ms.errors import ConfigError, DataError, DfcnnError
 
 #: batches that each process is asked for in advance
 AHEAD = 2
 #: bytes that a pipe holds
 _PIPE_BYTES = 2**20
-#: one process is one core: its libraries need no threads of their own
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-
-Process = subprocess.Popen[bytes]
 
 
 class Maker(Protocol):
@@ -54,7 +46,7 @@ class Pool:
             sent = pickle.dumps(pickle.dumps(maker, 5), 5)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ConfigError(f"data.workers: this cannot be sent to other processes ({error}); use 0") from None
-        self._processes = [_start() for _ in range(count)]
+        self._processes = [helpers.started(__name__, _PIPE_BYTES) for _ in range(count)]
         self.close = weakref.finalize(self, _stop, self._processes)
         self.is_idle = True
         for number in range(count):
@@ -107,32 +99,10 @@ class Pool:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
         self.close()
-        raise DataError(f"a loader process {_how_it_ended(process.returncode)}; try fewer data.workers, or 0")
+        raise DataError(f"a loader process {helpers.how_it_ended(process.returncode)}; try fewer data.workers, or 0")
 
 
-def _how_it_ended(code: int | None) -> str:
-    if code is None:
-        return "answers nonsense"
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"was killed ({name}{', perhaps for want of memory' if name == 'SIGKILL' else ''})"
-    return f"ended by itself (exit code {code})"
-
-
-def _start() -> Process:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    # A session of its own: Ctrl-C in the terminal is for the program, which then ends its processes in order.
-    return subprocess.Popen(
-        [sys.executable, "-c", "from dfcnn_ms.training.loader import serve; serve()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": paths},
-        start_new_session=True,
-        pipesize=_PIPE_BYTES,
-    )
-
-
-def _stop(processes: Sequence[Process]) -> None:
+def _stop(processes: Sequence[helpers.Process]) -> None:
     """They hold nothing that could be lost."""
     for process in processes:
         process.kill()
@@ -147,23 +117,13 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 def serve() -> None:
     """The life of a loader process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    questions, answers = helpers.channel()
     with contextlib.suppress(EOFError, BrokenPipeError):
         maker = _maker(questions)
         while True:
             batch, epoch = pickle.load(questions)
             pickle.dump(_answer(maker, batch, epoch), answers, 5)
             answers.flush()
-
-
-def _leave_with(parent: int) -> None:
-    """Ends this process when its parent is gone: somebody else may still hold the other end of the pipe."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _maker(questions: IO[bytes]) -> Maker | ConfigError:
