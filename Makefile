@@ -1,6 +1,6 @@
 # Needs a Python 3.10, 3.11 or 3.12 and make; everything else goes into .venv. `make` alone prints the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check abuse test-browser lint format lock clean clean-runs distclean
+.PHONY: help demo test test-all check abuse test-browser lint format lock clean clean-runs distclean
 
 # `make PYTHON=/path/to/python demo` decides which Python makes .venv; otherwise the first of these that will do.
 PYTHON ?=
@@ -34,7 +34,8 @@ in_parallel  = --numprocesses $(processes) --dist loadfile --no-loadscope-reorde
 help:
 	@echo "make demo        synthesise speech, train, evaluate and transcribe: about five minutes"
 	@echo "                 DEVICE=GPU adds NVIDIA's libraries to .venv first (1.7 GB), DEVICE=Ascend uses an NPU"
-	@echo "make test        the whole test suite"
+	@echo "make test        the test suite"
+	@echo "make test-all    and what takes long: full-size networks, whole trainings of other tasks, two notebooks"
 	@echo "make check       lint, types and the fast tests"
 	@echo "make abuse       2,000 damaged files of each format, and processes killed at any moment: ten minutes"
 	@echo "                 MUTANTS=50000 is for hours"
@@ -51,6 +52,9 @@ demo: .venv/ready $(if $(filter GPU,$(DEVICE)),.venv/cuda11)
 	@$(python) -m dfcnn_ms.demo $(if $(DEVICE),--device_target $(DEVICE))
 
 test: .venv/ready
+	@$(python) -m pytest $(in_parallel) -m "not long"
+
+test-all: .venv/ready
 	@$(python) -m pytest $(in_parallel)
 
 check: lint

@@ -114,6 +114,7 @@ def test_a_reader_without_jupyter_can_see_its_text(path):
     assert "".join(page["cells"][0]["source"]).startswith("# ")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_runs(notebook, tmp_path):
     """Every cell runs, in another folder, and shows the kinds of things that are committed."""

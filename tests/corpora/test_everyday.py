@@ -145,6 +145,7 @@ def test_digits_are_labelled_as_written_and_spoken_with_sandhi():
             assert said == (f"{label[:-1]}2" if third and sentence.said[place + 1][-1] == "3" else label)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_everyday_sentences_have_nearly_every_syllable():
     said = list(sentences.sentences("everyday", "train", 4000))

@@ -233,6 +233,7 @@ def test_the_page_of_the_source_has_its_dimensions() -> None:
     assert counted == encoder + decoder + ends + front == 48_281_918
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("graph_mode")
 @pytest.mark.parametrize("page", ["transformer", "conformer_small"])

@@ -122,6 +122,7 @@ def test_the_page_of_the_predecessor_has_its_layers() -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("graph_mode")
 def test_the_page_of_the_predecessor_takes_a_step_at_full_size() -> None:

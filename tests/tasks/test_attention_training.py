@@ -44,6 +44,7 @@ def said_in(folder: Path, split: str, count: int) -> None:
     write_manifest(f"{split}.jsonl", lines)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_trained_evaluated_and_transcribed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -49,6 +49,8 @@ def config(tmp_path: Path) -> object:
     )
 
 
+@pytest.mark.long
+@pytest.mark.slow
 def test_a_network_of_commands_learns_four_tones(
     config: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
