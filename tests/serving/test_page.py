@@ -279,6 +279,7 @@ def test_each_syllable_stands_over_its_time(browser: Browser, served: Running, t
     open_page(browser, served.url)
     browser.choose(speak(tmp_path / "four.wav", SAID))
     known = heard(browser)
+    browser.wait("[...document.querySelectorAll('.chip')].at(-1).getBoundingClientRect().x > 200")  # it is laid out
     places = browser.evaluate(
         "(() => { const track = document.querySelector('.track').getBoundingClientRect();"
         " return [track.width, [...document.querySelectorAll('.chip')].map(one =>"
@@ -286,7 +287,8 @@ def test_each_syllable_stands_over_its_time(browser: Browser, served: Running, t
     )
     factor = places[0] / known["seconds"]
     np.testing.assert_allclose(np.array(places[1]) / factor, [one["start"] for one in known["syllables"]], atol=0.005)
-    rows = browser.evaluate(f"({DARKEST})({json.dumps([0.2, 0.5, 0.8, 1.1])})")
+    drawn = "rows => new Set(rows).size === rows.length && rows"
+    rows = browser.wait(f"({drawn})(({DARKEST})({json.dumps([0.2, 0.5, 0.8, 1.1])}))")
     assert np.argsort(rows).tolist() == [2, 3, 1, 0], "3200 Hz is above 1600, above 800, above 400"
 
 
