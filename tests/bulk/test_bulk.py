@@ -464,6 +464,7 @@ def test_a_network_that_cannot_be_used_is_one_sentence(folder: Path) -> None:
     assert Path("out.jsonl").read_bytes() == b""
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_command_that_is_killed_is_gone_on_with_and_leaves_nobody_behind(folder: Path) -> None:
     """By SIGKILL, with a worker that was killed before it, and by Ctrl-C; each as soon as more lines are there."""

@@ -237,6 +237,7 @@ def test_mandarin_has_nearly_every_syllable_often():
     assert counts["shi4"] > 1000, "words are drawn by their frequency"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_syllable_of_a_long_sentence_is_spoken():
     synthesiser = espeak.espeak()

@@ -280,6 +280,8 @@ def indifferent(units: int) -> Any:
     )
 
 
+@pytest.mark.long
+@pytest.mark.slow
 def test_one_compiled_search_serves_whatever_the_arrays_are_and_one_more_each_kind_of_language_model(
     tmp_path: Path,
 ) -> None:

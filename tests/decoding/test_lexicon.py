@@ -278,6 +278,7 @@ def test_the_cache_belongs_to_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert module.cache_folder() == tmp_path / "dfcnn_ms"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_dictionary_of_jieba(
     dictionary: list[tuple[str, float, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -417,6 +417,7 @@ def test_the_collectives_of_several_workers_are_audited_too(installed: tuple[Ker
     assert not [row for row in operators.table([operators.SEVERAL_WORKERS], *installed) if row.lacks]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("cpu")
 def test_a_compiled_step_has_kernels_everywhere(installed: tuple[Kernels, Kernels]) -> None:

@@ -210,6 +210,7 @@ def test_values_without_sense_are_refused(options: dict[str, Any], complaint: st
         Conformer(**options)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "decoder" in kind])
 def test_graph_mode_equals_pynative_mode(kind: str) -> None:

@@ -104,6 +104,7 @@ def test_the_reference_has_the_convolutions_and_pools_of_the_reference() -> None
     assert (value.frames_per_step, value.first_frame) == (8, 0.0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_reference_turns_16_seconds_into_512_by_200_by_25() -> None:
     """Then 512 x 25 values per step -> dense layers -> units. Two seconds; narrow dense layers, to save memory."""

@@ -127,6 +127,7 @@ def test_no_answer_names_the_software_behind_it(served: Running) -> None:
     assert "server" not in HTTP.get(f"{served.url}/health").headers
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_schemathesis_finds_nothing(served: Running, tmp_path: Path) -> None:
     """Requests that the description allows, and many that it does not: no 5xx, no answer that is not described."""
