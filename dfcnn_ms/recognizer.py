@@ -24,7 +24,7 @@ from dfcnn_ms.audio.wave import duration, read_wave
 from dfcnn_ms.decoding import DECODERS, Decoder, Hypothesis
 from dfcnn_ms.decoding.boundaries import Sound
 from dfcnn_ms.decoding.confidence import sentence_confidence
-from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.models import Network
 from dfcnn_ms.runtime import Acoustics
 from dfcnn_ms.runtime.loaders import loader_of
@@ -197,6 +197,13 @@ class Recognizer:
     def hear(self, waves: Sequence[np.ndarray]) -> list[Transcript]:
         """Listens to samples (N,) at 16 kHz, all in one batch; each is heard as if it were alone."""
         return self.read([self.frontend(wave) for wave in waves])
+
+    def hear_each(self, waves: Sequence[np.ndarray]) -> list[Transcript | DataError]:
+        """As :meth:`hear`, with the reason in the place of each that cannot be heard."""
+        try:
+            return [*self.hear(waves)] if waves else []
+        except DataError as error:  # one of them; which one is found by hearing each alone
+            return [error] if len(waves) == 1 else [self.hear_each([wave])[0] for wave in waves]
 
     def read(self, features: Sequence[np.ndarray]) -> list[Transcript]:
         """Reads features (T, F), all in one batch."""

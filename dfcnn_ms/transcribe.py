@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.audio.sound_files import SoundFile, find, in_folder
+from dfcnn_ms.audio.sound_files import SoundFile, find, in_folder, unreadable
 from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.bulk.command import add_bulk_flags, hear_all, is_bulk
 from dfcnn_ms.decoding.choice import Choice
@@ -163,11 +163,6 @@ def errors_below(folder: str) -> list[OSError]:
     return found
 
 
-def unreadable(name: str, error: OSError) -> DataError:
-    """What the system says about a file or folder, as our own error."""
-    return DataError(f"{name}: cannot be read: {error.strerror}; check its permissions and those above it")
-
-
 def transcripts(
     recognizer: Recognizer, sounds: Sequence[SoundFile], endpointing: Endpointing
 ) -> Iterator[tuple[SoundFile, Transcript | DataError]]:
@@ -197,18 +192,10 @@ def hear_each(
             found[index] = error
         except OSError as error:
             found[index] = unreadable(sound.file, error)
-    try:
-        found |= zip(waves, recognizer.hear(list(waves.values())) if waves else [], strict=True)
-    except DataError:  # one of them; which one is found by hearing each alone
-        found |= {index: _hear(recognizer, sounds[index].file, wave) for index, wave in waves.items()}
+    for index, heard in zip(waves, recognizer.hear_each(list(waves.values())), strict=True):
+        wrong = isinstance(heard, DataError)
+        found[index] = DataError(f"{sounds[index].file}: {heard}") if wrong else heard
     return [found[index] for index in range(len(sounds))]
-
-
-def _hear(recognizer: Recognizer, file: str, wave: np.ndarray) -> Transcript | DataError:
-    try:
-        return recognizer.hear([wave])[0]
-    except DataError as error:
-        return DataError(f"{file}: {error}")
 
 
 if __name__ == "__main__":

@@ -47,3 +47,8 @@ def in_folder(folder: Path) -> list[Path]:
     if not files:
         raise DataError(f"{folder}: is a directory without a sound file ({', '.join(SOUND_SUFFIXES)}) in it")
     return files
+
+
+def unreadable(name: str, error: OSError) -> DataError:
+    """What the system says about a file or folder, as our own error."""
+    return DataError(f"{name}: cannot be read: {error.strerror}; check its permissions and those above it")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dfcnn_ms import plugins
-from dfcnn_ms.audio.sound_files import SoundFile
+from dfcnn_ms.audio.sound_files import SoundFile, unreadable
 from dfcnn_ms.audio.wave import Array
 from dfcnn_ms.bulk.items import Item
 from dfcnn_ms.decoding import Hypothesis
@@ -107,7 +107,7 @@ def of_blocks(recognizer: Recognizer, blocks: Iterable[Array], endpointing: Endp
 def failed(item: Item, made_with: Mapping[str, str], error: DataError | OSError) -> Heard:
     """The line of a recording that could not be heard."""
     if isinstance(error, OSError):
-        error = DataError(f"{item.file}: cannot be read: {error.strerror}; check its permissions and those above it")
+        error = unreadable(item.file, error)
     return Heard(_line(item, made_with, {"error": str(error), "file": item.file}), 0.0, failed=True)
 
 
@@ -149,20 +149,13 @@ class Listener:
                     waves[index] = item.read()
             except (DataError, OSError) as error:  # damaged where its header did not tell, or gone since
                 found[index] = failed(item, self.setup.made_with, error)
-        for index, heard in zip(waves, self._transcripts(list(waves.values())), strict=True):
+        for index, heard in zip(waves, self.recognizer.hear_each(list(waves.values())), strict=True):
             if isinstance(heard, DataError):
                 named = DataError(f"{items[index].file}: {heard}")
                 found[index] = failed(items[index], self.setup.made_with, named)
             else:
                 found[index] = self._written(items[index], sounds[index], heard)
         return found
-
-    def _transcripts(self, waves: Sequence[Array]) -> list[Transcript | DataError]:
-        """What is heard in each, all in one batch; where one cannot be heard, each alone."""
-        try:
-            return [*self.recognizer.hear(waves)] if waves else []
-        except DataError as error:
-            return [error] if len(waves) == 1 else [self._transcripts([wave])[0] for wave in waves]
 
     def _from_pause_to_pause(self, item: Item) -> Transcript:
         rate = self.recognizer.frontend.features.sample_rate

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import networks
 
 from dfcnn_ms.audio.features import LogMel
 from dfcnn_ms.audio.frontend import Frontend
@@ -20,25 +21,6 @@ from dfcnn_ms.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(("yi1", "er4"))
 HOP_SECONDS = 0.01
-
-
-@st.composite
-def networks(draw: st.DrawFn) -> Dfcnn:
-    """Random tables with every padding, stride and pooling that fit together."""
-    pad_mode = draw(st.sampled_from(["pad", "same", "valid"]))
-    strides = st.just(1) if pad_mode == "same" else st.integers(1, 3)
-    blocks = tuple(
-        Block(
-            1,
-            convs=draw(st.integers(1, 2)),
-            pool=(draw(st.integers(1, 3)), 1),
-            kernel=draw(st.sampled_from([1, 3, 5])),
-            stride=(draw(strides), 1),
-        )
-        for _ in range(draw(st.integers(1, 3)))
-    )
-    padding = draw(st.integers(0, min(block.kernel for block in blocks) - 1)) if pad_mode == "pad" else 0
-    return Dfcnn(blocks=blocks, hidden=(), pad_mode=pad_mode, padding=padding)
 
 
 def seen_by(network: Dfcnn, step: int) -> tuple[int, int]:

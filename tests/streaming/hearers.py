@@ -5,37 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 from tones import Ear, Tones, listener
 
 from dfcnn_ms.audio.features import GlobalCmvn, LogMel
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.models.dfcnn import Dfcnn
-from dfcnn_ms.models.table import Block
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.text.vocabulary import Vocabulary
 
 Array = Any
 RATE = 16_000
-
-
-@st.composite
-def networks(draw: st.DrawFn) -> Dfcnn:
-    """Random tables with every padding, stride and pooling that fit together."""
-    pad_mode = draw(st.sampled_from(["pad", "same", "valid"]))
-    strides = st.just(1) if pad_mode == "same" else st.integers(1, 3)
-    blocks = tuple(
-        Block(
-            1,
-            convs=draw(st.integers(1, 2)),
-            pool=(draw(st.integers(1, 3)), 1),
-            kernel=draw(st.sampled_from([1, 3, 5])),
-            stride=(draw(strides), 1),
-        )
-        for _ in range(draw(st.integers(1, 3)))
-    )
-    padding = draw(st.integers(0, min(block.kernel for block in blocks) - 1)) if pad_mode == "pad" else 0
-    return Dfcnn(blocks=blocks, hidden=(), pad_mode=pad_mode, padding=padding)
 
 
 def forward(network: Dfcnn, frames: Array, weight: float | None = None) -> Array:

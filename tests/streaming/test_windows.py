@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hearers import forward, networks, noise, pieces, table_recognizer
+from hearers import forward, noise, pieces, table_recognizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import networks
 from tones import classifier, listener
 
 from dfcnn_ms.audio.features import GlobalCmvn, LogMel
