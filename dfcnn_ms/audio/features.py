@@ -94,7 +94,7 @@ class Features(ABC):
 
     def __call__(self, wave: Array) -> Array:
         """Turn samples (N,), N >= 1, full scale 1.0, into features (T, F), float32 and contiguous."""
-        wave = self._extended(self._prepare(_check_wave(wave, self.sample_rate)))
+        wave = self._extended(self._prepare(check_wave(wave, self.sample_rate)))
         features = np.empty((self.num_frames(len(wave)), self.num_bins), np.float32)
         powers = np.empty((min(len(features), _BLOCK_FRAMES), self.n_fft // 2 + 1), np.float32)
         for start in range(0, len(features), _BLOCK_FRAMES):
@@ -474,7 +474,7 @@ def _round_half_up(value: float) -> int:
     return math.floor(value + 0.5)
 
 
-def _check_wave(wave: Array, sample_rate: int) -> Array:
+def check_wave(wave: Array, sample_rate: int) -> Array:
     wave = np.asarray(wave)
     if wave.ndim != 1 or not len(wave):
         raise DataError(f"features: got samples of shape {wave.shape}; give one row (N,) with N at least 1")
