@@ -475,6 +475,7 @@ def _round_half_up(value: float) -> int:
 
 
 def check_wave(wave: Array, sample_rate: int) -> Array:
+    """The samples (N,) as an array; refuses those that are no sound of this rate."""
     wave = np.asarray(wave)
     if wave.ndim != 1 or not len(wave):
         raise DataError(f"features: got samples of shape {wave.shape}; give one row (N,) with N at least 1")
