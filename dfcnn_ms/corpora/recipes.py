@@ -59,6 +59,7 @@ SYNTH = {
     "voices": Option(str, "who speaks, divided by commas: espeak, neural (default: espeak)"),
     "seed": Option(int, "another seed says other things (default: 0)"),
     **{split: _synth_count(split) for split in ("train", "dev", "test")},
+    "takes": Option(int, "people who say each sentence, in one rhythm; the neural voice speaks it once (default: 1)"),
     "words": Option(bool, "a line for each word, cut out of its utterance; for digits"),
     "workers": Option(int, "processes (default: one per core)"),
 }

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,6 +70,8 @@ COUNTS = {
     "mandarin": {"train": 12_000, "dev": 400, "test": 600},
     "everyday": {"train": 12_000, "dev": 400, "test": 600},
 }
+#: people of the neural voice who may say one sentence: its training has no more
+MOST_TAKES = 100
 #: who speaks if nobody is named
 ESPEAK = "espeak"
 #: tasks that espeak-ng says with the tones of the label, third tones aside, which it joins by rules of its own
@@ -123,6 +126,12 @@ class Job:
     sentence: Sentence
     folder: str
     voices: tuple[str, ...] = (ESPEAK,)
+    takes: int = 1
+
+    @property
+    def reading(self) -> int:
+        """The number of the sentence; several people in turn may say the same one in the same rhythm."""
+        return self.index // self.takes
 
     @property
     def kind(self) -> str:
@@ -149,17 +158,20 @@ class Job:
     def path(self) -> Path:
         return Path(self.folder, self.audio)
 
-    def rng(self) -> np.random.Generator:
-        return generator(self.seed, self.task, self.split, self.index, SOUND)
+    def rng(self, index: int | None = None) -> np.random.Generator:
+        """What decides how an utterance sounds; this one's if not said."""
+        return generator(self.seed, self.task, self.split, self.index if index is None else index, SOUND)
 
     def asked(self) -> tuple[Voice, tuple[Sequence[str], str, Manner, np.random.Generator]]:
         """The voice, and what it is asked; the same every time."""
         rng = self._voice_rng()
         rng.integers(len(self.voices))
-        return table.VOICES[self.kind], (self.said, self.voice, Manner.draw(self.rng()), rng)
+        manner, first = (Manner.draw(self.rng(index)) for index in (self.index, self.reading * self.takes))
+        alike = replace(manner, rate=first.rate, pitch_range=first.pitch_range)
+        return table.VOICES[self.kind], (self.said, self.voice, alike, rng)
 
     def _voice_rng(self) -> np.random.Generator:
-        return generator(self.seed, self.task, self.split, self.index, VOICE)
+        return generator(self.seed, self.task, self.split, self.reading, VOICE)
 
     def words(self) -> list[Utterance]:
         """A line of the manifest for each word, cut out of the utterance with a moment before and after it."""
@@ -194,6 +206,7 @@ def prepare(
     train: int | None = None,
     dev: int | None = None,
     test: int | None = None,
+    takes: int = 1,
     words: bool = False,
     workers: int | None = None,
     progress: bool = True,
@@ -207,6 +220,7 @@ def prepare(
             often. Babble is always espeak-ng's.
         seed: another seed gives other sentences in another manner.
         train, dev, test: number of utterances; the default depends on the task (see `COUNTS`).
+        takes: how many people say each sentence, one after another and in one rhythm; the neural voice speaks it once.
         words: give each word a line of its own, cut out of its utterance; for digits.
         workers: processes; as many as the machine has cores if not given, 1 uses no other process.
         progress: show a progress bar when stderr is a terminal.
@@ -223,10 +237,12 @@ def prepare(
     counts = _counts(task, {"train": train, "dev": dev, "test": test})
     _require(seed >= 0, f"seed must be 0 or more; got {seed}")
     _require(workers is None or workers >= 1, f"workers must be 1 or more; got {workers}")
+    _require(1 <= takes <= MOST_TAKES, f"takes: got {takes}, wanted 1 to {MOST_TAKES}")
     _require(not words or task == "digits", f"words: only digits are said one by one; got task {task!r}")
     speakers = table.named(voices)
     parameters = {"corpus": "synth", "version": VERSION, "task": task, "seed": seed} | counts
     parameters |= {"words": True} if words else {}
+    parameters |= {} if takes == 1 else {"takes": takes}
     parameters |= {} if speakers == (ESPEAK,) else {"voices": ",".join(speakers)}
     manifests = {split: out / f"{split}.jsonl" for split in SPLITS}
     timed = not words and (speakers != (ESPEAK,) or task not in AS_LABELLED)
@@ -237,10 +253,11 @@ def prepare(
     for name in dict.fromkeys((ESPEAK, *speakers)):
         table.VOICES[name].check()  # fails here, in one sentence, rather than in every worker
     _write_note(out, parameters, complete=False)
+    spoken = {split: list(sentences(task, split, math.ceil(counts[split] / takes), seed)) for split in SPLITS}
     jobs = [
-        Job(task, split, index, seed, sentence, str(out), speakers)
-        for split in SPLITS
-        for index, sentence in enumerate(sentences(task, split, counts[split], seed))
+        Job(task, split, index, seed, said[index // takes], str(out), speakers, takes)
+        for split, said in spoken.items()
+        for index in range(counts[split])
     ]
     workers = workers or os.cpu_count() or 1
     _make([job for job in jobs if not job.path.exists()], workers, progress)
@@ -340,7 +357,7 @@ def _babble(length: int, job: Job, rng: np.random.Generator) -> Array:
 
 def _make(jobs: list[Job], workers: int, progress: bool) -> None:
     """Speaks and writes utterances, in as many processes as asked for."""
-    for _ in _shown(_done(jobs, workers), len(jobs), progress):
+    for _ in _shown(_done(jobs, workers, _write), len(jobs), progress):
         pass
 
 
@@ -366,19 +383,20 @@ def _shown(done: Iterable[T], total: int, progress: bool) -> Iterator[T]:
     yield from tqdm(done, total=total, unit="utt", disable=None if progress else True)
 
 
-def _done(jobs: list[Job], workers: int, work: Callable[[Job], Any] | None = None) -> Iterator[Any]:
-    """What each utterance gives when it is made, or when other work on it is done."""
-    work = work or _write
+def _done(jobs: list[Job], workers: int, work: Callable[[Job], T]) -> Iterator[T]:
+    """What work on each utterance gives, when it is done."""
     if workers == 1 or len(jobs) < 2 * workers:
         yield from map(work, jobs)
         return
+    # One process makes all that is said of a sentence, since it keeps the sound of the last.
+    readings = [list(group) for _, group in groupby(jobs, key=lambda job: (job.split, job.reading))]
     # Spawned processes carry nothing over from this one, whatever it has loaded and started.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _as_worker)
     try:
         with _interrupts_later():
-            futures = [pool.submit(work, job) for job in jobs]
+            futures = [pool.submit(_all, work, group) for group in readings]
         for future in as_completed(futures):
-            yield future.result()
+            yield from future.result()
     except BrokenProcessPool:
         raise DataError(
             'a worker process died or could not start; call prepare() below `if __name__ == "__main__":`,'
@@ -386,6 +404,10 @@ def _done(jobs: list[Job], workers: int, work: Callable[[Job], Any] | None = Non
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _all(work: Callable[[Job], T], jobs: list[Job]) -> list[T]:
+    return [work(job) for job in jobs]
 
 
 @contextmanager

