@@ -78,6 +78,7 @@ def test_a_clip_is_the_same_alone_and_among_longer_ones() -> None:
     assert Acoustic(network).steps(np.array([1, 20])).tolist() == [0, 1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_trained_evaluated_reported_and_transcribed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -213,6 +213,7 @@ def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> Non
         time.sleep(0.02)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on_and_so_does_sigterm(corpus, tmp_path):
     process = start(corpus, tmp_path)

@@ -129,6 +129,7 @@ def metrics(folder: Path, run: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / run / "metrics.jsonl").read_text().splitlines()[:EPOCHS]]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_workers_with_half_the_batch_learn_what_one_learns_with_all_of_it(corpus, tmp_path):
     """And one that dies ends their job: it is killed when three epochs are over."""
