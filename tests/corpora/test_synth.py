@@ -134,7 +134,7 @@ def test_an_error_in_a_worker_is_the_error_of_all(tmp_path):
 @pytest.mark.slow
 def test_a_worker_that_dies_is_told_in_one_sentence(tmp_path):
     many = [Job("digits", "train", index, 0, Sentence(("ba1",), "八"), str(tmp_path)) for index in range(2000)]
-    done = synth._done(many, workers=2)
+    done = synth._done(many, 2, synth._write)
     next(done)
     multiprocessing.active_children()[0].kill()
     with pytest.raises(DataError, match="a worker process died or could not start; call prepare\\(\\) below"):
