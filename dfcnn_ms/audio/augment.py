@@ -34,6 +34,8 @@ _LOWEST_COLOURED_HZ = 50.0
 _MU = 255.0
 # Half a minute of noise of each colour is kept, 2 MB: to generate it anew would take longer than all the rest.
 _NOISE_SAMPLES = 2**19
+# 10 ms.
+_MOMENT = SAMPLE_RATE // 100
 # Fourier transforms of so many rows at once take little more time than one of them alone.
 _ROWS = 4
 
@@ -189,6 +191,34 @@ class Gain(Augmentation):
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         return x * np.float32(_amplitude(rng.uniform(self.low_db, self.high_db)))
+
+
+@dataclass(frozen=True)
+class Trim(Augmentation):
+    """Cut off the quiet before and after, up to some moments, as recordings of single words often are.
+
+    Args:
+        seconds: Least and most of the quiet that is left on each side, drawn for each side.
+        quiet_db: How far below the loudest moment (of 10 ms) the quiet lies.
+    """
+
+    seconds: Range = (0.0, 0.3)
+    quiet_db: float = 35.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_range("seconds", self.seconds, above=-1e-9, most=10)
+        _require(0 < self.quiet_db <= _DECIBELS[1], f"quiet_db is {self.quiet_db}; give more than 0, at most 100")
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        left = rng.uniform(*self.seconds, size=2) * SAMPLE_RATE
+        power = np.add.reduceat(x * x, np.arange(0, len(x), _MOMENT))
+        loud = np.flatnonzero(power > power.max() * _amplitude(-2 * self.quiet_db))
+        if len(loud) == 0:
+            return x
+        first = max(0, int(loud[0] * _MOMENT - left[0]))
+        last = min(len(x), int((loud[-1] + 1) * _MOMENT + left[1]))
+        return x[first:last].copy()
 
 
 @dataclass(frozen=True)
@@ -372,6 +402,7 @@ class FreqWarp(Augmentation):
 WAVE_AUGMENTATIONS: dict[str, type[Augmentation]] = {
     "speed": Speed,
     "gain": Gain,
+    "trim": Trim,
     "noise": AddNoise,
     "room": Room,
     "band_limit": BandLimit,

@@ -6,6 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dfcnn_ms.audio.augment import (
     FEATURE_AUGMENTATIONS,
@@ -18,6 +20,7 @@ from dfcnn_ms.audio.augment import (
     SpecAugment,
     Speed,
     TimeStretch,
+    Trim,
     add_noise_at_snr,
     coloured_noise,
     convolve,
@@ -55,7 +58,10 @@ def power_db(wave: np.ndarray) -> float:
 def example(name: str) -> np.ndarray:
     """What the augmentation takes: samples (N,) or features (T, F)."""
     size = 8000 if name in WAVE_AUGMENTATIONS else (120, 40)
-    return rng(5).standard_normal(size).astype(np.float32)
+    x = rng(5).standard_normal(size).astype(np.float32)
+    if name == "trim":
+        x[:3000] *= 1e-4
+    return x
 
 
 @by_name
@@ -72,8 +78,8 @@ def test_same_generator_same_result_and_another_one_another(name):
 def test_float32_contiguous_and_never_in_place(name):
     augment, x = REGISTERED[name](), example(name)
     before = x.copy()
-    for given in (x, x.astype(np.float64), np.asfortranarray(x), np.repeat(x, 2, axis=-1)[..., ::2]):
-        result = augment(given, rng(1))
+    for form in (x, x.astype(np.float64), np.asfortranarray(x), np.repeat(x, 2, axis=-1)[..., ::2]):
+        result = augment(form, rng(1))
         assert result.dtype == np.float32 and result.flags.c_contiguous and np.isfinite(result).all()
         assert result.ndim == x.ndim
     assert np.array_equal(x, before)
@@ -455,3 +461,20 @@ def test_interpolation_is_linear():
 def test_options_that_cannot_work_are_refused(name, options, says):
     with pytest.raises(ConfigError, match=says):
         REGISTERED[name](**options)
+
+
+@given(before=st.integers(0, 8000), after=st.integers(0, 8000), most=st.floats(0.0, 0.4), seed=st.integers(0, 99))
+def test_trimming_leaves_the_sound_and_at_most_so_much_quiet(before, after, most, seed):
+    sound = 0.5 * np.sin(2 * np.pi * 500 * np.arange(3200) / SAMPLE_RATE).astype(np.float32) + 0.1
+    quiet = np.random.default_rng(seed).uniform(-1e-3, 1e-3, before + after).astype(np.float32)
+    wave = np.concatenate([quiet[:before], sound, quiet[before:]]).astype(np.float32)
+    trimmed = Trim(seconds=(0.0, most))(wave, np.random.default_rng(seed))
+    start = next(place for place in range(len(wave)) if np.array_equal(wave[place : place + len(trimmed)], trimmed))
+    moment = SAMPLE_RATE // 100
+    assert before - most * SAMPLE_RATE - moment <= start <= before
+    assert before + 3200 <= start + len(trimmed) <= before + 3200 + most * SAMPLE_RATE + moment
+
+
+def test_silence_is_not_trimmed():
+    silence = np.zeros(500, np.float32)
+    assert np.array_equal(Trim()(silence, np.random.default_rng(0)), silence)
