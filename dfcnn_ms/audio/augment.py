@@ -210,6 +210,10 @@ class Trim(Augmentation):
         _require_range("seconds", self.seconds, above=-1e-9, most=10)
         _require(0 < self.quiet_db <= _DECIBELS[1], f"quiet_db is {self.quiet_db}; give more than 0, at most 100")
 
+    @property
+    def shortest(self) -> float:
+        return 0.0
+
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         left = rng.uniform(*self.seconds, size=2) * SAMPLE_RATE
         power = np.add.reduceat(x * x, np.arange(0, len(x), _MOMENT))
