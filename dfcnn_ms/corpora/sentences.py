@@ -26,6 +26,8 @@ SPLITS = ("train", "dev", "test")
 
 CHARACTERS = dict(zip(DIGITS, "零一二三四五六七八九", strict=True))
 DIGITS_PER_UTTERANCE = (3, 7)
+#: share of the numbers that are one digit
+ALONE = 0.4
 
 SYLLABLES_PER_SENTENCE = (4, 16)
 #: what everyday sentences are: phrases, words in a plausible order, one to three words by themselves
@@ -72,15 +74,23 @@ Draw = Callable[[np.random.Generator, int], Sentence]
 
 def _digits(_: np.random.Generator) -> Draw:
     """Digits uniformly at random, so that one pair in ten is a repeat."""
-    low, high = DIGITS_PER_UTTERANCE
+    return lambda rng, index: _some_digits(int(rng.integers(*DIGITS_PER_UTTERANCE, endpoint=True)), rng)
+
+
+def _numbers(_: np.random.Generator) -> Draw:
+    """Digits uniformly at random, some of them alone."""
 
     def draw(rng: np.random.Generator, index: int) -> Sentence:
-        length = rng.integers(low, high, endpoint=True)
-        pinyin = tuple(DIGITS[digit] for digit in rng.integers(len(DIGITS), size=length))
-        text = "".join(CHARACTERS[syllable] for syllable in pinyin)
-        return Sentence(pinyin, text, _spoken([(CHARACTERS[syllable], [syllable]) for syllable in pinyin]))
+        alone = rng.random() < ALONE
+        return _some_digits(1 if alone else int(rng.integers(2, DIGITS_PER_UTTERANCE[1], endpoint=True)), rng)
 
     return draw
+
+
+def _some_digits(count: int, rng: np.random.Generator) -> Sentence:
+    pinyin = tuple(DIGITS[digit] for digit in rng.integers(len(DIGITS), size=count))
+    text = "".join(CHARACTERS[syllable] for syllable in pinyin)
+    return Sentence(pinyin, text, _spoken([(CHARACTERS[syllable], [syllable]) for syllable in pinyin]))
 
 
 def _mandarin(rng: np.random.Generator) -> Draw:
@@ -227,4 +237,5 @@ TASKS: dict[str, Callable[[np.random.Generator], Draw]] = {
     "digits": _digits,
     "mandarin": _mandarin,
     "everyday": _everyday,
+    "numbers": _numbers,
 }

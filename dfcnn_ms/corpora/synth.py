@@ -1,8 +1,9 @@
 """The default corpus: synthesised Mandarin, made on any machine without a download.
 
-Three tasks. `digits`: three to seven digits per utterance. `mandarin`: sentences of real words drawn from
-jieba's dictionary by their frequency, with every toned syllable of Mandarin in the training set. `everyday`: what
-people say, with numbers, dates and names. espeak-ng speaks, or whoever is asked of the room `voices`.
+Four tasks. `digits`: three to seven digits per utterance; `numbers`: one to seven, many of them alone. `mandarin`:
+sentences of real words drawn from jieba's dictionary by their frequency, with every toned syllable of Mandarin in the
+training set. `everyday`: what people say, with numbers, dates and names. espeak-ng speaks, or whoever is asked of the
+room `voices`.
 
     prepare("data/digits", task="digits")  # {"train": Path("data/digits/train.jsonl"), ...}
 
@@ -69,6 +70,7 @@ COUNTS = {
     "digits": {"train": 3000, "dev": 200, "test": 400},
     "mandarin": {"train": 12_000, "dev": 400, "test": 600},
     "everyday": {"train": 12_000, "dev": 400, "test": 600},
+    "numbers": {"train": 3000, "dev": 200, "test": 400},
 }
 #: people of the neural voice who may say one sentence: its training has no more
 MOST_TAKES = 100
@@ -215,7 +217,7 @@ def prepare(
 
     Args:
         out: folder for `train.jsonl`, `dev.jsonl`, `test.jsonl` and the folder `audio`.
-        task: `digits`, `mandarin` or `everyday`.
+        task: `digits`, `mandarin`, `everyday` or `numbers`.
         voices: who speaks, such as `espeak,neural`; see `voices.table`. One that stands there twice speaks twice as
             often. Babble is always espeak-ng's.
         seed: another seed gives other sentences in another manner.

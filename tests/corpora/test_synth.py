@@ -21,7 +21,7 @@ from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
 from dfcnn_ms.corpora import synth
 from dfcnn_ms.corpora.manifest import check_audio, read_manifest
 from dfcnn_ms.corpora.recipes import prepare as prepare_recipe
-from dfcnn_ms.corpora.sentences import Sentence, sentences
+from dfcnn_ms.corpora.sentences import ALONE, Sentence, sentences
 from dfcnn_ms.corpora.synth import Job, Manner, prepare, speak
 from dfcnn_ms.corpora.voices import espeak
 from dfcnn_ms.errors import ConfigError, DataError, DeviceError
@@ -222,6 +222,15 @@ def test_digits_are_even_and_repeat():
     assert max(counts.values()) < 1.2 * min(counts.values())
     pairs = [pair for pinyin in said for pair in itertools.pairwise(pinyin)]
     assert 0.08 < np.mean([a == b for a, b in pairs]) < 0.12
+
+
+def test_numbers_are_even_and_often_one_digit():
+    said = [sentence.pinyin for sentence in sentences("numbers", "train", 2000)]
+    lengths = np.bincount([len(one) for one in said], minlength=8)
+    assert lengths[0] == 0 and len(lengths) == 8
+    assert abs(lengths[1] / 2000 - ALONE) < 0.04 and lengths[2:].min() > 0.08 * 2000
+    counts = Counter(syllable for one in said for syllable in one)
+    assert set(counts) == set(DIGITS) and min(counts.values()) > 0.8 * max(counts.values())
 
 
 @pytest.mark.slow
