@@ -24,6 +24,7 @@ from dfcnn_ms.reporting.alignments import (
     written,
 )
 from dfcnn_ms.reporting.timings import Recording
+from dfcnn_ms.runtime.in_the_box import choose
 
 EXAMPLE = 'python -m dfcnn_ms.align --ckpt dfcnn.ckpt --audio a.wav --text "san1 ling2 ba1" --out a.TextGrid'
 
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, aligns one recording or a whole manifest, and writes the times."""
     argv = cli.with_plugins(argv)
     arguments = cli.parser("align", "Find when each syllable of a known text is said, and how well.", EXAMPLE)
-    arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt")
+    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; where there is none, the network in the box")
     arguments.add_argument("--audio", metavar="FILE", help="a sound file")
     arguments.add_argument("--text", help="what is said in it: toned pinyin or characters; @FILE reads it from a file")
     arguments.add_argument("--manifest", type=Path, help="align all of a manifest instead")
@@ -51,14 +52,18 @@ def main(argv: list[str] | None = None) -> None:
         raise ConfigError("align: give either --audio and --text, or --manifest")
     form = options.format or form_of(options.out, many=bool(options.manifest))
     check_target(options.out, form, many=bool(options.manifest))
+    chosen = choose(options.ckpt)
+    options.ckpt = chosen.network
     cli.check_inputs(options, ["--out"], options.audio, (options.text or "").removeprefix("@"))
     if options.phrases and form not in SUBTITLES:
         raise ConfigError(f"--phrases: goes with {' or '.join(SUBTITLES)}; the format here is {form}")
 
     if options.manifest:
+        chosen.say()
         align_manifest(load(options), options.manifest, options.out, form, phrases=options.phrases)
         return
     seconds, text = duration(options.audio), read_argument(options.text)  # what is wrong is named before the work
+    chosen.say()
     recognizer = load(options)
     recording = align_file(recognizer, options.audio, seconds, text)
     page = written(recording, form, phrases=options.phrases)

@@ -20,6 +20,7 @@ from dfcnn_ms.files import check_outputs, write_text
 from dfcnn_ms.metrics import Edits, align
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.runtime import LOADERS
+from dfcnn_ms.runtime.in_the_box import fill_in
 from dfcnn_ms.wording import plural
 
 EXAMPLE = "python -m dfcnn_ms.eval --ckpt dfcnn.ckpt --json result.json --report report.html"
@@ -29,6 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, recognises the test set, prints the tables, writes what was asked for."""
     argv = cli.with_plugins(argv)
     options = _parser().parse_args(argv)
+    chosen = None if options.compare else fill_in(options, characters=False)
     cli.check_output("--json", options.json)
     cli.check_output("--report", options.report)
     cli.check_inputs(options, ["--json", "--report"])
@@ -39,13 +41,14 @@ def main(argv: list[str] | None = None) -> None:
     task = Task(
         options.manifest, options.device_target, choice, options.allow_unknown, outputs, four_views=options.four_views
     )
-    if options.compare:
+    if chosen is None:
         if options.all:
             raise ConfigError("--all prints the utterances of one checkpoint; --report shows where two differ")
         print_comparison(*task.sides(*options.compare), options.json, options.report)
         return
 
-    recognizer, run = task.evaluate(options.ckpt)
+    chosen.say()
+    recognizer, run = task.evaluate(chosen.network)
     for line in utterance_lines(run.heard, everything=options.all):
         print(line)
     print(table(run))
@@ -60,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser("eval", "Measure the error rate of a checkpoint, or compare two.", EXAMPLE)
-    arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt")
+    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; where there is none, the network in the box")
     arguments.add_argument("--manifest", type=Path, help="default: the test set that the checkpoint remembers")
     cli.add_device_target(arguments)
     arguments.add_argument("--json", type=Path, help="write the figures and every utterance here")

@@ -16,6 +16,7 @@ from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.options import add_flags, check_heard, search_of
 from dfcnn_ms.errors import ConfigError, DeviceError
 from dfcnn_ms.recognizer import BATCH_SIZE, Recognizer
+from dfcnn_ms.runtime.in_the_box import fill_in
 
 if TYPE_CHECKING:
     from dfcnn_ms.serving.models import Model
@@ -27,11 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, loads the models, and answers until it is stopped."""
     argv = cli.with_plugins(argv)
     options = _parser().parse_args(argv)
+    given = options.ckpt
+    chosen = fill_in(options)
     choice = replace(search_of(options), hanzi=options.hanzi, hanzi_model=options.hanzi_model)
     choice.check()
     check_heard(choice)
-    named = named_paths(options.ckpt or ["dfcnn.ckpt"])
+    named = named_paths(given or [str(chosen.network)])
     check_installed()
+    chosen.say()
     serve(options, named, choice)
     print("stopped")
 
@@ -69,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         "--ckpt",
         action="append",
         metavar="[NAME=]FILE",
-        help="a network, by its name for clients (default: dfcnn.ckpt, named by its file); again for another one",
+        help="a network, by its name for clients or that of its file; again for another one (default: dfcnn.ckpt; "
+        "where there is none, the network in the box)",
     )
     cli.add_device_target(arguments)
     arguments.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine alone")

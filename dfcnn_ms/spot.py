@@ -15,6 +15,7 @@ from dfcnn_ms.audio.wave import read_blocks
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.files import check_outputs, replacing
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.runtime.in_the_box import choose
 from dfcnn_ms.spotting.curve import Heard, Point, at_most, counted, curve
 from dfcnn_ms.spotting.spotter import Detection, Scorer, Spotter, Spotting, scores_of
 from dfcnn_ms.spotting.streams import Stream, read_streams
@@ -44,22 +45,25 @@ def main(argv: list[str] | None = None) -> None:
     if options.det and not options.streams:
         raise ConfigError("--det: draws what is missed in streams whose words are known; give them with --streams")
     cli.check_output("--det", options.det, FORMATS)
+    chosen = choose(options.ckpt)
     words = [word for word in (options.words or "").split(",") if word]
     if options.files:
-        for line in lines(Recognizer.load(options.ckpt, options.device_target), spotting, words, options.files):
+        chosen.say()
+        for line in lines(Recognizer.load(chosen.network, options.device_target), spotting, words, options.files):
             print(line, flush=True)
         return
     sets = {manifest.stem: read_streams(manifest) for manifest in options.streams}
-    inputs = [options.ckpt, *options.streams, *(one.path for streams in sets.values() for one in streams)]
+    inputs = [chosen.network, *options.streams, *(one.path for streams in sets.values() for one in streams)]
     check_outputs([("--det", options.det)] if options.det else [], inputs)
-    measure(Recognizer.load(options.ckpt, options.device_target), spotting, words, sets, options.det)
+    chosen.say()
+    measure(Recognizer.load(chosen.network, options.device_target), spotting, words, sets, options.det)
 
 
 def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser(
         "spot", "Hear keywords in long recordings, by a network that was trained to tell them.", EXAMPLE
     )
-    arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt")
+    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt")
     cli.add_device_target(arguments)
     arguments.add_argument("--words", metavar="A,B", help="the words that matter (default: all that it knows)")
     for field in fields(Spotting):

@@ -22,6 +22,7 @@ from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import check_outputs
 from dfcnn_ms.recognizer import Recognizer, Transcript, batches
 from dfcnn_ms.reporting.transcripts import FORMATS, Writer, add_line_flags, layout_of
+from dfcnn_ms.runtime.in_the_box import fill_in
 from dfcnn_ms.streaming.command import add_stream_flags, endpointing_of, hear_stream, is_stream, source_of
 from dfcnn_ms.streaming.endpoints import Endpointing
 from dfcnn_ms.streaming.recordings import is_long, transcript
@@ -41,13 +42,17 @@ def main(argv: list[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else argv
     argv = cli.with_plugins(words)
     options = _parser().parse_args(argv)
+    chosen = fill_in(options)
     choice = choice_of(options)
     check_heard(choice)
     endpointing, layout = endpointing_of(options), layout_of(options)
     if is_stream(options):
-        hear_stream(source_of(options), loaded(options, choice), options)
+        source = source_of(options)
+        chosen.say()
+        hear_stream(source, loaded(options, choice), options)
         return
     if is_bulk(options):
+        chosen.say()
         summary = hear_all(options, choice, words)
         print(summary)
         summary.check()
@@ -66,6 +71,7 @@ def main(argv: list[str] | None = None) -> None:
         tell(error)
     left_out = len(wrong)
     if sounds:
+        chosen.say()
         left_out += write_each(loaded(options, choice), sounds, writer, endpointing)
     count = len(sounds) + len(wrong)
     if options.out:
@@ -109,7 +115,7 @@ def tell(error: DataError) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser("transcribe", "Write down what is said in sound files.", EXAMPLE)
-    arguments.add_argument("--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt")
+    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; where there is none, the network in the box")
     cli.add_device_target(arguments)
     arguments.add_argument("--format", choices=FORMATS, default="txt", help="default: txt, a line for each file")
     arguments.add_argument(

@@ -44,11 +44,12 @@ LIGHT += ("tasks", "tasks.task", "tasks.ctc", "tasks.classify", "tasks.multi_lab
 LIGHT += ("bulk", "spotting", "streaming")
 LIGHT += ("models.front", "models.dfcnn_lstm", "models.attending", "models.transformer", "models.conformer")
 LIGHT += ("models.writer", "tasks.sentences", "tasks.ace", "tasks.attention")
-LIGHT += ("serving",)
+LIGHT += ("serving", "adapting")
 LIGHT += ("extras", "models.graphs", "runtime.bundle", "runtime.onnx", "runtime.protobuf", "exporting")
+LIGHT += ("runtime.in_the_box", "exporting.boxed")
 LIGHT += tuple(f"exporting.{name}" for name in ("check", "formats", "graph", "int8", "layers", "network", "sound"))
 LIBRARY_ROOMS = ("audio", "text", "corpora", "decoding", "evaluation", "tasks", "diagnosis", "models", "runtime")
-LIBRARY_ROOMS += ("training", "reporting", "exporting", "bulk", "spotting", "serving", "streaming")
+LIBRARY_ROOMS += ("training", "reporting", "exporting", "bulk", "spotting", "serving", "streaming", "adapting")
 #: rooms of which only the parts named above are light
 PARTLY_LIGHT = ("models", "runtime", "tasks", "training", "exporting")
 
@@ -298,7 +299,7 @@ def handed_on(tree: ast.AST) -> set[str]:
 
 
 def test_shared_functions_are_followed() -> None:
-    assert [function.name for function in handed_options("dfcnn_ms.eval")] == ["choice_of", "search_of"]
+    assert {function.name for function in handed_options("dfcnn_ms.eval")} == {"fill_in", "choice_of", "search_of"}
     assert {"manifest", "lm_weight"} <= options_read("dfcnn_ms.eval")
 
 

@@ -7,6 +7,7 @@ nothing else that happens to be installed.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import box_of_tones
 import numpy as np
 import pytest
 import tone_checkpoint
@@ -35,7 +37,8 @@ HEAVY = {"mindspore", "mindinsight", "librosa", "pandas", "torch", "pytest", "on
 #: module -> what it is called on PyPI, where that is another name
 CALLED = {"parselmouth": "praat_parselmouth"}
 
-#: refuses every import of what is listed in the first argument, then runs the commands of the second, one by one
+#: refuses every import of what is listed in the first argument, then runs the commands of the second, one by one; a
+#: third is where the network in the box lies
 PROGRAM = """
 import contextlib, importlib, io, json, sys, traceback
 refused, commands = map(json.loads, sys.argv[1:3])
@@ -46,6 +49,9 @@ class Refusing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Refusing())
+for folder in sys.argv[3:]:
+    import pathlib, dfcnn_ms.runtime.in_the_box
+    dfcnn_ms.runtime.in_the_box.ASSETS = pathlib.Path(folder)
 said = {}
 for name, (command, *arguments) in commands.items():
     out = io.StringIO()
@@ -108,6 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, cpu: None) -> Path:
     for name, classes in (("sentences", False), ("words", True)):
         ckpt = tone_checkpoint.save(folder / f"{name}.ckpt", None if classes else manifest, classes=classes)
         export.main(["--ckpt", str(ckpt)])
+    box_of_tones.make(folder)
     write_wave(folder / "long.wav", np.concatenate([tones.wave("er4"), np.zeros(tones.RATE, np.float32)]))
     return folder
 
@@ -118,6 +125,7 @@ def said(folder: Path) -> dict[str, str]:
     model = ["--ckpt", "sentences.onnx"]
     commands = {
         "transcribe": ["transcribe", *model, "sounds/0.wav", "sounds/4.wav"],
+        "in the box": ["transcribe", "sounds/0.wav", "sounds/4.wav"],
         "eval": ["eval", *model, "--json", "eval.json", "--report", "report.html"],
         "align": ["align", *model, "--audio", "sounds/2.wav", "--text", "er4"],
         "calibrate": ["calibrate", *model, "--picture", "picture.png"],
@@ -126,8 +134,8 @@ def said(folder: Path) -> dict[str, str]:
         "checkpoint": ["transcribe", "--ckpt", "sentences.ckpt", "sounds/0.wav"],
     }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(refused()), json.dumps(commands)],
-        cwd=folder, capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", PROGRAM, json.dumps(refused()), json.dumps(commands), "assets"],
+        cwd=folder, capture_output=True, text=True, timeout=300, env={**os.environ, "XDG_CACHE_HOME": str(folder)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return {name: words for line in done.stdout.splitlines() for name, words in json.loads(line).items()}
@@ -146,6 +154,12 @@ def test_nothing_else_was_loaded(said: dict[str, str]) -> None:
 def test_recordings_are_written_down(said: dict[str, str]) -> None:
     wanted = {f"sounds/{number}.wav": tone_checkpoint.SAID[number] for number in (0, 4)}
     assert said["transcribe"] == "".join(f"{file}\t{words}\n" for file, words in wanted.items())
+
+
+def test_the_network_in_the_box_writes_syllables_and_characters(said: dict[str, str]) -> None:
+    wanted = [(f"sounds/{number}.wav", tone_checkpoint.SAID[number]) for number in (0, 4)]
+    rows = [(file, words, box_of_tones.characters(words)) for file, words in wanted]
+    assert said["in the box"] == "".join("\t".join(row) + "\n" for row in rows)
 
 
 def test_a_test_set_is_evaluated(said: dict[str, str], folder: Path) -> None:

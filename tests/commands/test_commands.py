@@ -21,7 +21,7 @@ from dfcnn_ms.text.vocabulary import Vocabulary
 
 COMMANDS = (
     "train", "eval", "transcribe", "plot", "prepare", "demo", "align", "calibrate", "doctor", "average", "ngram",
-    "hanzi", "pack",
+    "hanzi", "pack", "adapt", "box",
 )  # fmt: skip
 
 
@@ -252,6 +252,13 @@ BAD = {
     "average: nothing": (("average",), "give either checkpoints or --run"),
     "average: another network": (("average", "good.ckpt", "cut.ckpt"), "cut.ckpt: cannot be read"),
     "average: a run that kept none": (("average", "--run", "a_folder"), "wanted at least 2 to average"),
+    "adapt: no manifest": (("adapt", "--ckpt", "good.ckpt", "--manifest", "no.jsonl"), "no.jsonl: no such manifest"),
+    "adapt: truncated": (("adapt", "--ckpt", "cut.ckpt", "--manifest", "good.jsonl"), "cut.ckpt: cannot be read"),
+    "adapt: one recording": (("adapt", "--ckpt", "good.ckpt", "--manifest", "good.jsonl"), "leaves 0 recordings"),
+    "adapt: out is there": (
+        ("adapt", "--ckpt", "good.ckpt", "--manifest", "good.jsonl", "--out", "cut.ckpt"),
+        "--out cut.ckpt: is there already",
+    ),
     "pack: missing file": (("pack", "gone.jsonl"), "gone.jsonl:1: audio file"),
     "pack: empty": (("pack", "empty.jsonl"), "the manifest is empty"),
     "eval: no model": (("eval", "--ckpt", "good.ckpt", "--lm", "no.bin"), "--lm no.bin: no such file"),

@@ -19,6 +19,7 @@ from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.runs import read_run
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.runtime import in_the_box
 
 #: what is said, and what the manifest claims: three edits in nine syllables
 SAID = {"a": "yi1 er4 san1", "b": "si4 si4", "c": "er4 er4 san1"}
@@ -29,6 +30,7 @@ CLAIMED = {"a": "yi1 er4 san1", "b": "si4", "c": "er4 yi1 er4 er4 san1"}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder to stand in, with a test set, and the recognizer of its language in the place of every checkpoint."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(in_the_box, "ASSETS", tmp_path / "nothing")
     monkeypatch.setattr(Recognizer, "load", lambda *_: listener())
     utterances = []
     for id, said in SAID.items():

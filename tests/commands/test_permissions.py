@@ -15,6 +15,7 @@ from miniatures import put, sound
 
 from dfcnn_ms import cli
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.runtime import in_the_box
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ def test_a_folder_that_may_not_be_searched(
 
     if case == "--manifest":
         monkeypatch.setattr(Recognizer, "load", lambda *_: listener())
+        monkeypatch.setattr(in_the_box, "ASSETS", Path("nothing"))
     command, *arguments = COMMANDS[case]
     with pytest.raises(SystemExit) as left:
         cli.run(lambda _: importlib.import_module(f"dfcnn_ms.{command}").main(arguments))

@@ -19,6 +19,7 @@ from dfcnn_ms.audio.wave import read_wave, write_wave
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import Recognizer, Transcript
+from dfcnn_ms.runtime import in_the_box
 from dfcnn_ms.text.pinyin import from_hanzi
 
 SAID = {"long.wav": "yi1 er4 san1 si4 yi1", "short.flac": "si4", "middle.wav": "er4 er4 san1", "nothing.wav": ""}
@@ -28,6 +29,7 @@ SAID = {"long.wav": "yi1 er4 san1 si4 yi1", "short.flac": "si4", "middle.wav": "
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Sounds to transcribe, and the recognizer of their language in the place of a checkpoint."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(in_the_box, "ASSETS", tmp_path / "nothing")
     monkeypatch.setattr(Recognizer, "load", lambda *_: listener())
     for name, said in SAID.items():
         speak(Path(name), said)

@@ -17,6 +17,7 @@ from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.errors import ConfigError, DataError, DeviceError
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.runtime import in_the_box
 
 RATE = 16_000
 SAID = ("yi1 er4", "si4 san1 yi1")
@@ -26,6 +27,7 @@ SAID = ("yi1 er4", "si4 san1 yi1")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Recognizer, "load", lambda *_: listener())
+    monkeypatch.setattr(in_the_box, "ASSETS", tmp_path / "nothing")
     return tmp_path
 
 

@@ -16,6 +16,7 @@ from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.reporting.detections import draw_det
 from dfcnn_ms.reporting.timings import Recording, Timed, ctm
+from dfcnn_ms.runtime import in_the_box
 from dfcnn_ms.spotting import Detection, Spotter, Spotting
 from dfcnn_ms.spotting.curve import LATE_SECONDS, Counts, Heard, Point, at_most, count, counted, curve
 from dfcnn_ms.spotting.spotter import Scorer, Scores, Trigger, scores_of
@@ -197,6 +198,7 @@ def test_the_picture_stands_where_the_counts_say() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two streams with known words, and the classifier of tones in the place of a checkpoint."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(in_the_box, "ASSETS", tmp_path / "nothing")
     monkeypatch.setattr(Recognizer, "load", lambda *_: classifier())
     lines, times = [], []
     for name, said in (("one", SAID), ("two", SAID[::-1])):
