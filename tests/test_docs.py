@@ -16,7 +16,7 @@ import pytest
 from dfcnn_ms.config import load_config
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("summary/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("summary/*.md")])
 SOURCES = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py")))
 
 LINK = r"\]\((?!https?:)([^)\s]+)\)"
