@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dfcnn_ms.audio.wave import read_wave
+from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
 from dfcnn_ms.errors import DataError, suggestion
 from dfcnn_ms.files import replacing
 from dfcnn_ms.places import check_file
@@ -177,10 +177,10 @@ def check_audio(utterances: Iterable[Utterance]) -> None:
         raise DataError(f"{where}: audio file {first.path} {state}{more}; was the corpus moved?")
 
 
-def read_utterance(utterance: Utterance) -> np.ndarray:
-    """The samples (N,) of an utterance, 16 kHz; an error names the line of the manifest as well as the file."""
+def read_utterance(utterance: Utterance, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+    """The samples (N,) of an utterance; an error names the line of the manifest as well as the file."""
     try:
-        return read_wave(utterance.path, start=utterance.start, seconds=utterance.seconds)
+        return read_wave(utterance.path, sample_rate=sample_rate, start=utterance.start, seconds=utterance.seconds)
     except DataError as error:
         raise DataError(f"{utterance.where}: {error}" if utterance.where else str(error)) from None
 

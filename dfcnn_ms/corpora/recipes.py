@@ -19,6 +19,7 @@ from dfcnn_ms.corpora import (
     primewords,
     speech_commands,
     stcmds,
+    strings,
     synth,
     tables,
     thchs30,
@@ -91,6 +92,10 @@ RECIPES: dict[str, Recipe] = {
     ),
     "fsdd": _of(fsdd, "Free Spoken Digits: English digits, six speakers", "--root data/fsdd --download"),
     "keywords": _of(keywords, "single words as windows of long streams, for spotting", "--out data/keywords"),
+    "strings": _of(
+        strings, "strings of recorded words, as said by many people",
+        "--root data/fsdd --least 3 --most 7 --out data/strings",
+    ),
     "all": _of(merged, "several of the Mandarin corpora as one", "--root data --corpora thchs30,aishell"),
     "folder": _of(folder, "your own: sound files with texts beside them", "--root mine --out data/mine"),
     "tsv": _table("tsv", "your own: a table with tabs and a header"),

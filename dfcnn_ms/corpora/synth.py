@@ -14,40 +14,28 @@ the steps after it run in float64 and are rounded to 16 bit once, at the end.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
-from multiprocessing import get_context, parent_process
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfcnn_ms.audio.wave import SAMPLE_RATE, duration, write_wave
-from dfcnn_ms.corpora.manifest import Utterance, check_audio, read_manifest, write_manifest
+from dfcnn_ms.corpora.making import Workers, is_complete, write_note
+from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 from dfcnn_ms.corpora.sentences import SOUND, SPLITS, TASKS, VOICE, Sentence, generator, sentences
 from dfcnn_ms.corpora.voices import table
 from dfcnn_ms.corpora.voices.spoken import Array, Voice
-from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.files import write_text
 from dfcnn_ms.reporting.timings import Recording, Timed, ctm
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
 
 RATES = (140, 220)
 # Lower and wider, the deepest voices fall below 28 Hz, where espeak-ng writes beyond its table of harmonics.
@@ -249,27 +237,27 @@ def prepare(
     manifests = {split: out / f"{split}.jsonl" for split in SPLITS}
     timed = not words and (speakers != (ESPEAK,) or task not in AS_LABELLED)
     times = {split: path.with_suffix(".ctm") for split, path in manifests.items()} if timed else {}
-    if _is_complete(out, parameters, manifests, times.values()):
+    if is_complete(out, parameters, [*manifests.values(), *times.values()]):
         logger.info("%s: the corpus is there already", out)
         return manifests
     for name in dict.fromkeys((ESPEAK, *speakers)):
         table.VOICES[name].check()  # fails here, in one sentence, rather than in every worker
-    _write_note(out, parameters, complete=False)
+    write_note(out, parameters, complete=False)
     spoken = {split: list(sentences(task, split, math.ceil(counts[split] / takes), seed)) for split in SPLITS}
     jobs = [
         Job(task, split, index, seed, said[index // takes], str(out), speakers, takes)
         for split, said in spoken.items()
         for index in range(counts[split])
     ]
-    workers = workers or os.cpu_count() or 1
-    _make([job for job in jobs if not job.path.exists()], workers, progress)
+    processes = Workers(workers or os.cpu_count() or 1, progress)
+    processes.all(_write, [job for job in jobs if not job.path.exists()], "utt", _reading)
     for split, manifest in manifests.items():
         mine = [job for job in jobs if job.split == split]
         lines = (line for job in mine for line in (job.words() if words else [job.utterance()]))
         write_manifest(manifest, lines)
     if times:
-        _write_times(times, jobs, workers, progress)
-    _write_note(out, parameters, complete=True)
+        _write_times(times, jobs, processes)
+    write_note(out, parameters, complete=True)
     return manifests
 
 
@@ -357,15 +345,14 @@ def _babble(length: int, job: Job, rng: np.random.Generator) -> Array:
     return babble
 
 
-def _make(jobs: list[Job], workers: int, progress: bool) -> None:
-    """Speaks and writes utterances, in as many processes as asked for."""
-    for _ in _shown(_done(jobs, workers, _write), len(jobs), progress):
-        pass
+def _reading(job: Job) -> tuple[str, int]:
+    """What one process makes at a time: all that is said of a sentence, for it keeps the sound of the last."""
+    return job.split, job.reading
 
 
-def _write_times(paths: dict[str, Path], jobs: list[Job], workers: int, progress: bool) -> None:
+def _write_times(paths: dict[str, Path], jobs: list[Job], workers: Workers) -> None:
     """Writes when each syllable is said, a file for each split."""
-    found = dict(_shown(_done(jobs, workers, _times), len(jobs), progress))
+    found = dict(workers.all(_times, jobs, "utt", _reading))
     for split, path in paths.items():
         write_text(path, "".join(found[job.audio] for job in jobs if job.split == split))
 
@@ -376,65 +363,6 @@ def _times(job: Job) -> tuple[str, str]:
     spans = zip(utterance.pinyin, pairwise(times), strict=True)
     syllables = tuple(Timed(syllable, start, end, 1.0) for syllable, (start, end) in spans)
     return job.audio, ctm(Recording(utterance.id, utterance.seconds, syllables))
-
-
-def _shown(done: Iterable[T], total: int, progress: bool) -> Iterator[T]:
-    """The same with a progress bar, if wanted."""
-    from tqdm import tqdm
-
-    yield from tqdm(done, total=total, unit="utt", disable=None if progress else True)
-
-
-def _done(jobs: list[Job], workers: int, work: Callable[[Job], T]) -> Iterator[T]:
-    """What work on each utterance gives, when it is done."""
-    if workers == 1 or len(jobs) < 2 * workers:
-        yield from map(work, jobs)
-        return
-    # One process makes all that is said of a sentence, since it keeps the sound of the last.
-    readings = [list(group) for _, group in groupby(jobs, key=lambda job: (job.split, job.reading))]
-    # Spawned processes carry nothing over from this one, whatever it has loaded and started.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _as_worker)
-    try:
-        with _interrupts_later():
-            futures = [pool.submit(_all, work, group) for group in readings]
-        for future in as_completed(futures):
-            yield from future.result()
-    except BrokenProcessPool:
-        raise DataError(
-            'a worker process died or could not start; call prepare() below `if __name__ == "__main__":`,'
-            " or with workers=1"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _all(work: Callable[[Job], T], jobs: list[Job]) -> list[T]:
-    return [work(job) for job in jobs]
-
-
-@contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Puts Ctrl-C off; a process that is started meanwhile never hears of it."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _as_worker() -> None:
-    """Makes a process a worker: Ctrl-C is for the process in front, and without that one it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
 
 
 def _write(job: Job) -> None:
@@ -452,39 +380,3 @@ def _counts(task: str, asked: dict[str, int | None]) -> dict[str, int]:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
-
-
-def _is_complete(out: Path, parameters: dict[str, Any], manifests: dict[str, Path], times: Iterable[Path]) -> bool:
-    """Whether all of this very corpus is there; a folder with another corpus is an error."""
-    try:
-        note = json.loads((out / NOTE).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        if (out / "audio").exists():
-            raise ConfigError(f"{out}: has audio of another origin in it; choose another folder") from None
-        return False
-    except ValueError:
-        raise ConfigError(f"{out / NOTE}: not JSON; delete the folder {out} and run again") from None
-    if note.get("digest") != _digest(parameters):
-        before = ", ".join(f"{key} {value}" for key, value in note.get("parameters", {}).items())
-        raise ConfigError(f"{out}: holds another corpus ({before}); choose another folder or delete this one")
-    if not note.get("complete") or not all(path.exists() for path in times):
-        return False
-    try:
-        for manifest in manifests.values():
-            check_audio(read_manifest(manifest))
-    except DataError as error:
-        logger.info("%s; making what is missing", error)
-        return False
-    return True
-
-
-def _write_note(out: Path, parameters: dict[str, Any], *, complete: bool) -> None:
-    note = {"parameters": parameters, "digest": _digest(parameters), "complete": complete}
-    try:
-        write_text(out / NOTE, json.dumps(note, indent=2) + "\n")
-    except DataError as error:
-        raise ConfigError(f"{error}; choose another folder") from None
-
-
-def _digest(parameters: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()

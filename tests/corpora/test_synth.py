@@ -19,6 +19,7 @@ import pytest
 
 from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
 from dfcnn_ms.corpora import synth
+from dfcnn_ms.corpora.making import Workers
 from dfcnn_ms.corpora.manifest import check_audio, read_manifest
 from dfcnn_ms.corpora.recipes import prepare as prepare_recipe
 from dfcnn_ms.corpora.sentences import ALONE, Sentence, sentences
@@ -128,13 +129,13 @@ def test_an_interrupted_corpus_is_completed(corpus, tmp_path, monkeypatch):
 def test_an_error_in_a_worker_is_the_error_of_all(tmp_path):
     unspeakable = Job("digits", "train", 0, 0, Sentence(("...",), ""), str(tmp_path))
     with pytest.raises(DataError, match="espeak-ng said nothing"):
-        list(synth._done([unspeakable] * 4, 2, synth._write))
+        list(Workers(2).apart(synth._write, [unspeakable] * 4))
 
 
 @pytest.mark.slow
 def test_a_worker_that_dies_is_told_in_one_sentence(tmp_path):
     many = [Job("digits", "train", index, 0, Sentence(("ba1",), "八"), str(tmp_path)) for index in range(2000)]
-    done = synth._done(many, 2, synth._write)
+    done = Workers(2).apart(synth._write, many)
     next(done)
     multiprocessing.active_children()[0].kill()
     with pytest.raises(DataError, match="a worker process died or could not start; call prepare\\(\\) below"):

@@ -132,6 +132,16 @@ def test_a_change_that_is_lost_is_replaced_by_the_next_of_the_same_person():
         people.changed(wave, 24_000, somebody, Said(), Nobody(99), np.random.default_rng(5))
 
 
+def test_what_praat_refuses_gets_the_colour_alone():
+    class Refusing:
+        def change(self, wave: np.ndarray, rate: int, change: Change) -> np.ndarray:
+            raise DataError("no pitch")
+
+    somebody, wave = people.people()["test"][0], np.sin(np.arange(4800) / 3)
+    said = people.changed(wave, 24_000, somebody, Said(), Refusing(), np.random.default_rng(5))
+    assert np.array_equal(said, people.coloured(wave, 24_000, somebody.colour))
+
+
 def test_a_colour_is_its_cosines():
     """A tone is louder by what the cosines say at its place, and a colour of nothing changes nothing."""
     wave = np.sin(2 * np.pi * 1000 * np.arange(24_000) / 24_000)

@@ -1,21 +1,30 @@
 """Some hundreds of people made of one voice: each with a throat, a pitch and a colour of their own.
 
+The voice is the synthesiser's woman, or anybody who was recorded (`Source`): of a man other factors make the same
+throat, and no child.
+
 Who there is does not depend on any seed: `man-017` is the same person in every corpus. Nobody is in two splits, and
 nobody of one split is nearly like somebody of another.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dfcnn_ms.audio.pitch import OCTAVES, REFERENCE_HZ, VOICING, Pitch
 from dfcnn_ms.corpora.sentences import SPLITS
-from dfcnn_ms.corpora.voices.praat import Change
+from dfcnn_ms.corpora.voices.praat import PITCH_HZ, Change
 from dfcnn_ms.corpora.voices.spoken import Array, Prosody
 from dfcnn_ms.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 COUNTS = {"train": 300, "dev": 24, "test": 36}
 #: people nearer than this in both, formants as a share and pitch in semitones, are alike
@@ -47,6 +56,41 @@ KINDS = {
     "woman": Kind(0.40, (0.92, 1.07), (165.0, 265.0)),
     "child": Kind(0.15, (1.07, 1.25), (230.0, 340.0)),
 }
+#: factors for the formants beyond which a voice is no longer one; those of the synthesiser's woman all lie within
+FORMANTS = (0.78, 1.25)
+#: medians of the pitch below which a source is taken for a man, and from which for a child
+MAN_BELOW_HZ, CHILD_FROM_HZ = 165.0, 300.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whom others are made of.
+
+    Attributes:
+        formants: beside those of the synthesiser's woman, as a factor.
+        search_hz: between which the pitch lies.
+    """
+
+    formants: float = 1.0
+    search_hz: tuple[float, float] = PITCH_HZ
+
+    @classmethod
+    def of(cls, median_hz: float) -> Source:
+        """Somebody of whom only the usual median of the pitch is known: the throat is the middle one of such people."""
+        kind = "man" if median_hz < MAN_BELOW_HZ else "woman" if median_hz < CHILD_FROM_HZ else "child"
+        lowest, highest = PITCH_HZ
+        return cls(
+            formants=math.fsum(KINDS[kind].formants) / 2,
+            search_hz=(min(lowest, 0.55 * median_hz), min(highest, 2.5 * median_hz)),
+        )
+
+    def can_be(self, person: Person) -> bool:
+        """Whether this person can be made of the source without a factor that spoils the voice."""
+        return FORMANTS[0] <= person.formants / self.formants <= FORMANTS[1]
+
+    def made(self, change: Change) -> Change:
+        """What is to be done to this voice, where the change was meant for the synthesiser's woman."""
+        return replace(change, formants=change.formants / self.formants, search_hz=self.search_hz)
 
 
 @dataclass(frozen=True)
@@ -81,6 +125,13 @@ class Person:
         return abs(self.formants - other.formants) < ALIKE_FORMANTS and abs(semitones) < ALIKE_SEMITONES
 
 
+def median_hz(wave: NDArray[np.floating]) -> float:
+    """The median of the pitch in samples (N,) at 16 kHz; not a number where nothing has one."""
+    frames = Pitch(high_hz=PITCH_HZ[1])(np.asarray(wave, np.float32))  # (T, 3)
+    octaves = frames[frames[:, VOICING] > 0.5, OCTAVES]
+    return REFERENCE_HZ * 2 ** float(np.median(octaves)) if len(octaves) else math.nan
+
+
 class Changer(Protocol):
     """What turns a voice into another; see `praat.Praat`."""
 
@@ -106,17 +157,28 @@ def by_name() -> dict[str, Person]:
 
 
 def changed(
-    wave: Array, rate: int, person: Person, prosody: Prosody, changer: Changer, rng: np.random.Generator
+    wave: Array,
+    rate: int,
+    person: Person,
+    prosody: Prosody,
+    changer: Changer,
+    rng: np.random.Generator,
+    source: Source = Source(),
 ) -> Array:
-    """What the synthesiser's woman says (N,), said by somebody else, (N,).
+    """What a source, usually the synthesiser's woman, says (N,), said by somebody else, (N,).
 
     A change from which Praat does not come back is replaced by the next that is drawn, the same one in every run.
+    What Praat refuses, a syllable in which it finds no pitch, keeps its throat and pitch and gets the colour alone.
 
     Raises:
         DataError: no change can be made of this sound.
     """
     for _ in range(TRIES):
-        other = changer.change(wave, rate, person.change(prosody, rng))
+        try:
+            other = changer.change(wave, rate, source.made(person.change(prosody, rng)))
+        except DataError as error:
+            logger.debug("%s: %s", person.name, error)
+            return coloured(wave, rate, person.colour)
         if other is not None:
             return coloured(other, rate, person.colour)
     raise DataError(f"none of {TRIES} transformations into {person.name} came back; make the corpus with another seed")

@@ -32,7 +32,7 @@ from dfcnn_ms.errors import DataError, DeviceError
 CPU_SECONDS = 10.0
 #: by the clock, for systems that do not count the seconds of a process
 CLOCK_SECONDS = 180.0
-#: Hz, between which Praat looks for the pitch of the synthesiser's voice
+#: Hz, between which Praat looks for the pitch of a voice that is not known better
 PITCH_HZ = (75.0, 600.0)
 # Praat fills what has no pitch with random pieces, differently in every process unless it is told otherwise.
 _SEED = "random_initializeWithSeedUnsafelyButPredictably: 1"
@@ -46,11 +46,13 @@ class Change:
         formants: factor for the frequencies of the formants; below 1 is a longer throat.
         median_hz: of the new pitch.
         pitch_range: factor for the distance from the median.
+        search_hz: between which Praat looks for the pitch that there is.
     """
 
     formants: float
     median_hz: float
     pitch_range: float
+    search_hz: tuple[float, float] = PITCH_HZ
 
 
 class Praat:
@@ -154,7 +156,7 @@ def _answer(wave: Array, rate: int, change: Change) -> Array | str:
     sound = parselmouth.Sound(wave, rate)
     run(_SEED)
     try:
-        arguments = (*PITCH_HZ, change.formants, change.median_hz, change.pitch_range, 1.0)
+        arguments = (*change.search_hz, change.formants, change.median_hz, change.pitch_range, 1.0)
         changed = call(sound, "Change gender", *arguments)
     except parselmouth.PraatError as error:
         return " ".join(str(error).split())
