@@ -10,9 +10,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
-
-from dfcnn_ms.audio.features import Features, LogMel
+from dfcnn_ms.audio.features import Features
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.runtime import protobuf
 from dfcnn_ms.runtime.bundle import FEATURES, FRAMES, Bundle
@@ -51,8 +49,7 @@ def described(bundle: Bundle, meta: Meta, name: str) -> dict[str, Any]:
 def activity_of(kind: Features) -> dict[str, Any]:
     """All that :class:`Activity` computes with, for frames that keep step with those of the network."""
     told = activity.Activity(kind)
-    bands = told._frames.features
-    assert isinstance(bands, LogMel), "loudness is looked at in the bands of the ear"
+    bands = told.bands
     used = [(int(column.nonzero()[0][0]), column[column > 0].tolist()) for column in bands.filters.T]
     return {
         "window": bands._window.tolist(),
@@ -62,9 +59,9 @@ def activity_of(kind: Features) -> dict[str, Any]:
         "floor": bands.floor,
         "block": BLOCK_FRAMES,
         "smoothed": activity.SMOOTHED,
-        "memory_blocks": len(told._minima),
-        "quiet_blocks": int(np.isfinite(told._minima[:, 0]).sum()),
-        "quietest": told._quietest,
+        "memory_blocks": told.memory_blocks,
+        "quiet_blocks": told.quiet_blocks,
+        "quietest": told.quietest,
         "bias_db": activity.BIAS_DB,
         "most_db": activity.MOST_DB,
     }

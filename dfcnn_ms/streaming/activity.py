@@ -40,11 +40,16 @@ class Activity:
 
     Args:
         features: with whose frames these keep step.
+
+    Attributes:
+        bands: in which loudness is looked at.
+        quietest: level of noise that is never taken for a voice, as the bands have it.
+        memory_blocks, quiet_blocks: blocks of frames whose minima are kept, and those of them that begin as silence.
     """
 
     def __init__(self, features: Features) -> None:
         rate = features.sample_rate
-        bands = LogMel(
+        self.bands = LogMel(
             sample_rate=rate,
             window_ms=features.window_ms,
             hop_ms=features.hop_ms,
@@ -53,15 +58,15 @@ class Activity:
             low_hz=LOW_HZ,
             high_hz=min(HIGH_HZ, rate / 2),
         )
-        self._frames = FeatureStream(bands)
-        self._quietest = _level_of(bands, QUIETEST_DB)
+        self._frames = FeatureStream(self.bands)
+        self.quietest = _level_of(self.bands, QUIETEST_DB)
         self._last: NDArray[np.float64] | None = None  # powers of the frames before
-        blocks, known = (
+        self.memory_blocks, self.quiet_blocks = (
             max(1, round(seconds * 1000 / features.hop_ms / BLOCK_FRAMES))
             for seconds in (MEMORY_SECONDS, QUIET_SECONDS)
         )
-        self._minima = np.full((blocks, BANDS), np.inf)  # of the last blocks, the oldest first
-        self._minima[:known] = self._quietest
+        self._minima = np.full((self.memory_blocks, BANDS), np.inf)  # of the last blocks, the oldest first
+        self._minima[: self.quiet_blocks] = self.quietest
 
     def feed(self, samples: Array) -> Levels:
         """Takes samples (n,), gives decibels (t, 2) of the frames that are complete now: above the noise, and alone."""
@@ -81,7 +86,7 @@ class Activity:
         powers = np.concatenate([before, powers])  # (t + SMOOTHED - 1, bands)
         self._last = powers[len(powers) - SMOOTHED + 1 :]
         smooth = np.log(sum(powers[first : first + len(bands)] for first in range(SMOOTHED)) / SMOOTHED)
-        smooth = np.maximum(smooth, self._quietest)
+        smooth = np.maximum(smooth, self.quietest)
         noise = np.minimum(np.minimum.accumulate(smooth), self._minima.min(axis=0))
         self._minima = np.vstack([self._minima[1:], smooth.min(axis=0)])
         above = np.clip((smooth - noise) * DB - BIAS_DB, 0, MOST_DB)
