@@ -73,9 +73,15 @@ def component(registry: Mapping[str, type], default: str | None = None) -> Any:
 
     def to_section(value: Any) -> dict[str, Any]:
         kind = next(kind for kind, cls in registry.items() if cls is type(value))
-        return {"kind": kind, **dataclasses.asdict(value)}
+        return {"kind": kind, **section_of(value)}
 
     return Annotated[Any, BeforeValidator(from_section), PlainSerializer(to_section)]
+
+
+def section_of(value: Any) -> dict[str, Any]:
+    """The options of a value; those that are components themselves say their kind."""
+    options = pydantic.TypeAdapter(type(value)).dump_python(value, warnings=False)
+    return {one.name: options[one.name] for one in dataclasses.fields(value) if one.init}
 
 
 def sentence(error: pydantic.ValidationError, page: type, above: tuple[int | str, ...] = ()) -> str:

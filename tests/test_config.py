@@ -91,7 +91,7 @@ def test_a_bare_name_finds_the_shipped_page_and_a_path_any_page(tmp_path, monkey
         ("train", "wanted an override such as train.epochs=3"),
         ("=3", "wanted an override such as train.epochs=3"),
         ("train.epochs=[", "not valid YAML"),
-        ("features.kind=[a]", "features: unknown kind ['a']; known: clip_mel, linear, log_mel, mfcc"),
+        ("features.kind=[a]", "features: unknown kind ['a']; known: cepstrogram, clip_mel, linear, log_mel, mfcc"),
         ("features={kind: log_mel, 1: 2}", "features: unknown key 1 for kind 'log_mel'"),
         ("train={1: 2}", "train.1: got 1, wanted keys that are text"),
         ("1=2", "unknown key '1'; known: "),

@@ -18,6 +18,7 @@ from dfcnn_ms.audio.augment import (
     room_response,
 )
 from dfcnn_ms.audio.augment_commands import COMMAND_WAVE_AUGMENTATIONS, SPECTRUM_AUGMENTATIONS
+from dfcnn_ms.audio.cepstrogram import Cepstrogram
 from dfcnn_ms.audio.clip_mel import ClipMel
 from dfcnn_ms.audio.features import (
     FEATURES,
@@ -29,32 +30,42 @@ from dfcnn_ms.audio.features import (
     RunningCmvn,
     utterance_cmvn,
 )
+from dfcnn_ms.audio.pitch import Pitch
+from dfcnn_ms.audio.preprocess import PREPROCESS, HighPass, NoiseReduction, PreEmphasis
+from dfcnn_ms.audio.stack import Stack
 from dfcnn_ms.audio.wave import SAMPLE_RATE, duration, read_wave, resample, write_wave
 
 WAVE_AUGMENTATIONS |= COMMAND_WAVE_AUGMENTATIONS
-FEATURES["clip_mel"] = ClipMel
+FEATURES |= {"clip_mel": ClipMel, "stack": Stack, "pitch": Pitch, "cepstrogram": Cepstrogram}
 
 __all__ = [
     "FEATURES",
     "FEATURE_AUGMENTATIONS",
+    "PREPROCESS",
     "SAMPLE_RATE",
     "SPECTRUM_AUGMENTATIONS",
     "WAVE_AUGMENTATIONS",
     "AddNoise",
     "Augmentation",
     "BandLimit",
+    "Cepstrogram",
     "ClipMel",
     "Features",
     "FreqWarp",
     "Gain",
     "GlobalCmvn",
+    "HighPass",
     "LinearSpectrogram",
     "LogMel",
     "Mfcc",
+    "NoiseReduction",
+    "Pitch",
+    "PreEmphasis",
     "Room",
     "RunningCmvn",
     "SpecAugment",
     "Speed",
+    "Stack",
     "TimeStretch",
     "add_noise_at_snr",
     "coloured_noise",

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dfcnn_ms.audio.features import WINDOWS, LogMel, check_wave
+from dfcnn_ms.audio.features import WINDOWS, LogMel
 from dfcnn_ms.audio.wave import Array
 from dfcnn_ms.errors import ConfigError, DataError
 
@@ -66,7 +66,7 @@ class ClipMel(LogMel):
         Raises:
             DataError: as of all features, and for sound that is far too long for a clip.
         """
-        wave = check_wave(wave, self.sample_rate)
+        wave = self._heard(wave)
         seconds = len(wave) / self.sample_rate
         if seconds > MOST_TIMES * self.seconds:
             raise DataError(

@@ -1,7 +1,7 @@
 """From samples to pictures: frozen, callable features, (N,) -> (T, F) float32.
 
-All of them look through a window of 25 ms that moves by 10 ms. Nothing is padded at the start: frame t begins
-at exactly ``t * hop_ms``.
+All of them look through a window, of 25 ms unless they say otherwise, that moves by 10 ms. Nothing is padded at the
+start: frame t begins at exactly ``t * hop_ms``.
 
 >>> wave = np.zeros(16_000, dtype=np.float32)
 >>> LogMel(n_mels=80)(wave).shape
@@ -13,14 +13,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfcnn_ms.audio.preprocess import PREPROCESS
 from dfcnn_ms.audio.wave import LONGEST_SECONDS, Array, unsound_sample
+from dfcnn_ms.components import component
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.text.quoting import quoted
 
@@ -43,35 +45,40 @@ LEAST_VARIANCE = 1e-6
 STD_FLOOR = 1e-3
 # Some seconds: small enough for a CPU cache, large enough to hide the cost of a call.
 _BLOCK_FRAMES = 256
+#: so little of a training set or an utterance is known where nothing is
+_LEAST_KNOWN = 1e-9
 # Neighbouring mel bands share their Fourier bins, so that a product over few bands can leave out the others.
 _BANDS_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
 class Features(ABC):
-    """What the kinds of features share: framing and the power spectrum.
+    """What the kinds of features share: how sound is cut into frames, and what is done to it before.
 
     Args:
         sample_rate: Samples per second of the waves that will come.
         window_ms: Length of the piece of sound that one frame sees.
         hop_ms: Distance between the starts of neighbouring frames.
-        n_fft: Points of the Fourier transform; a shorter window is padded with zeros.
+        preprocess: Filters, and what else the sound goes through first.
     """
 
     sample_rate: int = 16_000
     window_ms: float = 25.0
     hop_ms: float = 10.0
-    n_fft: int = 512
+    preprocess: tuple[component(PREPROCESS), ...] = field(default=(), kw_only=True)  # type: ignore[valid-type]
+
+    def __init_subclass__(cls) -> None:
+        # Caches and packs are named by it; those from before there was any preprocessing stay good.
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = _said  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "window_ms", "hop_ms", "n_fft"):
+        for name in ("sample_rate", "window_ms", "hop_ms"):
             _require_positive(self, name, _MOST[name])
         _require(self.hop_samples > 0, f"hop_ms {self.hop_ms} is less than a sample; give a longer hop")
-        _require(
-            0 < self.window_samples <= self.n_fft,
-            f"window_ms {self.window_ms} is {self.window_samples} samples, n_fft is {self.n_fft};"
-            " give a window of 1 to n_fft samples",
-        )
+        _require(self.window_samples > 0, f"window_ms {self.window_ms} is less than a sample; give a longer window")
+        for step in self.preprocess:
+            step.check(self.sample_rate)
 
     @property
     def window_samples(self) -> int:
@@ -88,13 +95,72 @@ class Features(ABC):
     def num_bins(self) -> int:
         """F, the width of a frame."""
 
+    @property
+    def context_frames(self) -> int:
+        """So many frames on either side of it a frame depends on, where they exist."""
+        return 0
+
     def num_frames(self, n_samples: int) -> int:
         """T for a wave of ``n_samples``: whole windows only, yet at least one (its missing part is zeros)."""
         return 1 + max(0, n_samples - self.window_samples) // self.hop_samples
 
+    def weights(self, features: Array) -> Array | None:
+        """How far each number of features (T, F) is known, from 0 to 1; None: all of it is.
+
+        What is not known counts for nothing in a normalisation, and enters the network as 0.
+        """
+        return None
+
     def __call__(self, wave: Array) -> Array:
         """Turn samples (N,), N >= 1, full scale 1.0, into features (T, F), float32 and contiguous."""
-        wave = self._extended(self._prepare(check_wave(wave, self.sample_rate)))
+        return self._framed(self._extended(self._prepare(self._heard(wave))))
+
+    def _heard(self, wave: Array) -> Array:
+        """The samples (N,) after what the page does to them first; refuses those that are no sound."""
+        wave = check_wave(wave, self.sample_rate)
+        for step in self.preprocess:
+            wave = step(wave, self.sample_rate)
+        return wave
+
+    def _prepare(self, wave: Array) -> Array:
+        return wave
+
+    def _extended(self, wave: Array) -> Array:
+        """The wave, followed by zeros if the last frame needs them."""
+        missing = (self.num_frames(len(wave)) - 1) * self.hop_samples + self.window_samples - len(wave)
+        return np.pad(wave, (0, missing)) if missing > 0 else wave
+
+    @abstractmethod
+    def _framed(self, wave: Array) -> Array:
+        """Features (T, F) of samples (N,) that fill all T windows."""
+
+
+def _said(self: Features) -> str:
+    """As of any frozen value, without a preprocessing that there is not."""
+    said = [one for one in fields(self) if one.repr and (one.name != "preprocess" or self.preprocess)]
+    return f"{type(self).__qualname__}({', '.join(f'{one.name}={getattr(self, one.name)!r}' for one in said)})"
+
+
+@dataclass(frozen=True)
+class Spectral(Features):
+    """What the kinds of features share that begin with the power spectrum of each frame.
+
+    Args:
+        n_fft: Points of the Fourier transform; a shorter window is padded with zeros.
+    """
+
+    n_fft: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_positive(self, "n_fft", _MOST["n_fft"])
+        _require(
+            self.window_samples <= self.n_fft,
+            f"window_ms {self.window_ms} is {self.window_samples} samples, n_fft is {self.n_fft};"
+            " give a window of 1 to n_fft samples",
+        )
+
+    def _framed(self, wave: Array) -> Array:
         features = np.empty((self.num_frames(len(wave)), self.num_bins), np.float32)
         powers = np.empty((min(len(features), _BLOCK_FRAMES), self.n_fft // 2 + 1), np.float32)
         for start in range(0, len(features), _BLOCK_FRAMES):
@@ -103,9 +169,6 @@ class Features(ABC):
             self._power(wave[start * self.hop_samples :], self.hop_samples, power)
             self._from_power(power, block)
         return features
-
-    def _prepare(self, wave: Array) -> Array:
-        return wave
 
     @property
     @abstractmethod
@@ -116,11 +179,6 @@ class Features(ABC):
     def _from_power(self, power: Array, out: Array) -> None:
         """Write the features of power (t, n_fft // 2 + 1) into ``out`` (t, F)."""
 
-    def _extended(self, wave: Array) -> Array:
-        """The wave, followed by zeros if the last frame needs them."""
-        missing = (self.num_frames(len(wave)) - 1) * self.hop_samples + self.window_samples - len(wave)
-        return np.pad(wave, (0, missing)) if missing > 0 else wave
-
     @cached_property
     def _power(self) -> PowerSpectrum:
         # Here, because numba takes half a second to load.
@@ -130,7 +188,7 @@ class Features(ABC):
 
 
 @dataclass(frozen=True)
-class LinearSpectrogram(Features):
+class LinearSpectrogram(Spectral):
     """Natural log of the power in the first ``n_bins`` Fourier bins, as the reference network sees it.
 
     Args:
@@ -167,7 +225,7 @@ class LinearSpectrogram(Features):
 
 
 @dataclass(frozen=True)
-class LogMel(Features):
+class LogMel(Spectral):
     """Natural log of the power in ``n_mels`` overlapping bands, narrow at low and wide at high frequencies.
 
     The bands are those of ``librosa`` (Slaney's scale, each band of unit area).
@@ -228,7 +286,7 @@ class LogMel(Features):
 
 
 @dataclass(frozen=True)
-class Mfcc(Features):
+class Mfcc(Spectral):
     """Mel-frequency cepstral coefficients, the numbers of ``python_speech_features.mfcc``.
 
     As there, a last frame that is only partly filled counts (the rest is zeros): T is one more than for the
@@ -322,15 +380,30 @@ class Mfcc(Features):
 FEATURES: dict[str, type[Features]] = {"linear": LinearSpectrogram, "log_mel": LogMel, "mfcc": Mfcc}
 
 
-def utterance_cmvn(features: Array, std_floor: float = STD_FLOOR) -> Array:
+def utterance_cmvn(features: Array, std_floor: float = STD_FLOOR, weights: Array | None = None) -> Array:
     """Shift and scale each bin of (T, F) to mean 0 and deviation 1 over this utterance.
 
-    A deviation below ``std_floor`` counts as ``std_floor``: a bin that never moves becomes 0, not noise.
+    A deviation below ``std_floor`` counts as ``std_floor``: a bin that never moves becomes 0, not noise. How much
+    ``weights`` (T, F) know of a number, so much it counts.
     """
+    if weights is not None:
+        count, mean, squares = _moments(features, weights)
+        std = np.sqrt(squares / np.maximum(count, _LEAST_KNOWN))
+        return np.asarray(weights * (features - mean) / np.maximum(std, std_floor), np.float32)
     centred = features - features.mean(axis=0, dtype=np.float64).astype(np.float32)  # (T, F)
     std = np.sqrt(np.square(centred).mean(axis=0))
     normalised: Array = centred / np.maximum(std, np.float32(std_floor))
     return normalised
+
+
+def _moments(features: Array, weights: Array | None) -> tuple[Any, NDArray[np.float64], NDArray[np.float64]]:
+    """How many frames (T, F) count, their mean (F,) and the sum of their squares about it (F,)."""
+    if weights is None:
+        mean = features.mean(axis=0, dtype=np.float64)
+        return len(features), mean, np.square(features - mean).sum(axis=0)
+    count = weights.sum(axis=0, dtype=np.float64)
+    mean = (weights * features).sum(axis=0, dtype=np.float64) / np.maximum(count, _LEAST_KNOWN)
+    return count, mean, (weights * np.square(features - mean)).sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,36 +427,42 @@ class GlobalCmvn:
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "std", std)
 
-    def __call__(self, features: Array) -> Array:
-        """Normalise features (T, F)."""
+    def __call__(self, features: Array, weights: Array | None = None) -> Array:
+        """Normalise features (T, F), of which so much is known as ``weights`` (T, F) say."""
         _check_bins(features, len(self.mean))
         normalised: Array = (features - self.mean) / self.std
-        return normalised
+        return normalised if weights is None else normalised * weights
 
     @classmethod
-    def estimate(cls, utterances: Iterable[Array], std_floor: float = STD_FLOOR, flat: float = 1.0) -> GlobalCmvn:
-        """Mean and deviation over all frames of an iterable of (T, F).
+    def estimate(
+        cls,
+        utterances: Iterable[Array],
+        std_floor: float = STD_FLOOR,
+        flat: float = 1.0,
+        weights: Callable[[Array], Array | None] = lambda features: None,
+    ) -> GlobalCmvn:
+        """Mean and deviation over all frames of an iterable of (T, F), by how much ``weights`` know of each.
 
         Bins that stay constant (deviation below ``std_floor``) are only shifted: their deviation counts as ``flat``.
         """
-        count, mean, squares = 0, np.zeros(0), np.zeros(0)
+        count: Any = 0
+        mean, squares = np.zeros(0), np.zeros(0)
         for features in utterances:
-            if not count:
+            if not len(mean):
                 mean, squares = np.zeros(features.shape[1]), np.zeros(features.shape[1])
             _check_bins(features, len(mean))
             if not len(features):
                 continue
             # Chan's update of mean and squares: raw sums of squares would cancel for features far from 0.
-            total = count + len(features)
-            own_mean = features.mean(axis=0, dtype=np.float64)
-            shift = own_mean - mean
-            squares += np.square(features - own_mean).sum(axis=0)
-            squares += np.square(shift) * (count * len(features) / total)
-            mean += shift * (len(features) / total)
-            count = total
-        if not count:
+            own_count, own_mean, own_squares = _moments(features, weights(features))
+            total, shift = np.maximum(count + own_count, _LEAST_KNOWN), own_mean - mean
+            squares += own_squares
+            squares += np.square(shift) * (count * own_count / total)
+            mean += shift * (own_count / total)
+            count = count + own_count
+        if not np.any(count):
             raise DataError("cmvn: no frames to estimate from; give at least one utterance")
-        std = np.sqrt(squares / count)
+        std = np.sqrt(squares / np.maximum(count, _LEAST_KNOWN))
         return cls(mean.astype(np.float32), np.where(std < std_floor, flat, std).astype(np.float32))
 
     def to_dict(self) -> dict[str, list[float]]:
@@ -411,26 +490,25 @@ class RunningCmvn:
 
     prior: GlobalCmvn
 
-    def __call__(self, features: Array) -> Array:
-        """Normalise a whole utterance (T, F)."""
-        return self.stream()(features)
+    def __call__(self, features: Array, weights: Array | None = None) -> Array:
+        """Normalise a whole utterance (T, F), of which so much is known as ``weights`` (T, F) say."""
+        return self.stream()(features, weights)
 
-    def stream(self) -> Callable[[Array], Array]:
+    def stream(self) -> Callable[..., Array]:
         """What normalises one utterance that comes in pieces (t, F), to the same numbers as the whole at once."""
-        sums = np.zeros((2, len(self.prior.mean)))  # of the frames so far and of their squares, (2, F)
-        count = 0
+        sums = np.zeros((3, len(self.prior.mean)))  # of the frames so far, their squares and their weights, (3, F)
 
-        def normalise(features: Array) -> Array:
-            nonlocal sums, count
+        def normalise(features: Array, weights: Array | None = None) -> Array:
+            nonlocal sums
             known = self.prior(features).astype(np.float64)  # (t, F)
+            told = np.ones_like(known) if weights is None else weights.astype(np.float64)
             # Sums that go on from frame to frame, so that the pieces make no difference.
-            totals = np.cumsum(np.concatenate([sums[None], np.stack([known, known * known], axis=1)]), axis=0)[1:]
-            weights = PRIOR_FRAMES + count + np.arange(1, len(features) + 1)[:, None]
-            if len(features):
-                sums, count = totals[-1], count + len(features)
-            mean = totals[:, 0] / weights
-            variance = (PRIOR_FRAMES + totals[:, 1]) / weights - mean * mean
-            return np.asarray((known - mean) / np.sqrt(np.maximum(variance, LEAST_VARIANCE)), np.float32)
+            parts = np.stack([told * known, told * known * known, told], axis=1)
+            totals = np.cumsum(np.concatenate([sums[None], parts]), axis=0)  # (1 + t, 3, F)
+            sums, count = totals[-1], PRIOR_FRAMES + totals[1:, 2]
+            mean = totals[1:, 0] / count
+            variance = (PRIOR_FRAMES + totals[1:, 1]) / count - mean * mean
+            return np.asarray(told * (known - mean) / np.sqrt(np.maximum(variance, LEAST_VARIANCE)), np.float32)
 
         return normalise
 

@@ -34,15 +34,18 @@ class Frontend:
     def normalised(self, features: np.ndarray) -> np.ndarray:
         """Features (T, F) of a whole utterance as they enter the network."""
         normalise = self.in_pieces()
-        return utterance_cmvn(features) if normalise is None else normalise(features)
+        if normalise is None:
+            return utterance_cmvn(features, weights=self.features.weights(features))
+        return normalise(features)
 
     def in_pieces(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """What normalises one utterance whose features (t, F) come piece by piece; None: all of it has to be there."""
         if self.cmvn == "utterance":
             return None
-        if self.statistics is None:
-            return _as_they_are
-        return RunningCmvn(self.statistics).stream() if self.cmvn == "running" else self.statistics
+        normalise: Callable[..., np.ndarray] = _as_they_are
+        if self.statistics is not None:
+            normalise = RunningCmvn(self.statistics).stream() if self.cmvn == "running" else self.statistics
+        return lambda features: normalise(features, self.features.weights(features))
 
     @property
     def wants_statistics(self) -> bool:
@@ -53,8 +56,9 @@ class Frontend:
         """The same front end with global statistics estimated over ``waves``, where it needs any."""
         if not self.wants_statistics:
             return self
-        return Frontend(self.features, self.cmvn, GlobalCmvn.estimate(self.features(wave) for wave in waves))
+        heard = (self.features(wave) for wave in waves)
+        return Frontend(self.features, self.cmvn, GlobalCmvn.estimate(heard, weights=self.features.weights))
 
 
-def _as_they_are(features: np.ndarray) -> np.ndarray:
-    return features
+def _as_they_are(features: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    return features if weights is None else features * weights

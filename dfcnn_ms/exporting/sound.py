@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dfcnn_ms.audio.cepstrogram import Cepstrogram
 from dfcnn_ms.audio.clip_mel import ClipMel
 from dfcnn_ms.audio.features import (
     LEAST_VARIANCE,
@@ -46,12 +47,14 @@ def features_of(graph: Graph, frontend: Frontend, wave: str, samples: Lengths, l
         The frames of each utterance.
 
     Raises:
-        ConfigError: a kind of features or normalisation that has no row here.
+        ConfigError: a kind of features or normalisation that has no row here, or sound that is changed before.
     """
     kind = frontend.features
-    if type(kind) not in SPECTRA or frontend.cmvn not in NORMALISED:
-        what = f"features {type(kind).__name__}" if type(kind) not in SPECTRA else f"cmvn {frontend.cmvn}"
-        raise ConfigError(f"--waveform: {what} cannot be part of the graph; export without it, for features")
+    unknown = [f"preprocess {type(step).__name__}" for step in kind.preprocess]
+    unknown += [] if type(kind) in SPECTRA else [f"features {type(kind).__name__}"]
+    unknown += [] if frontend.cmvn in NORMALISED else [f"cmvn {frontend.cmvn}"]
+    if unknown:
+        raise ConfigError(f"--waveform, --page: {unknown[0]} cannot be part of the graph; export features without")
     framing, heard_in = SPECTRA[type(kind)]
     graph.prefix = SOUND
     sound = framing(graph, kind)
@@ -189,6 +192,11 @@ def _mfcc(graph: Graph, kind: Mfcc, power: str) -> str:
     return graph.node("Concat", energy, graph.split(cepstra, 2, (1, kind.n_ceps - 1))[1], axis=2)
 
 
+def _cepstrogram(graph: Graph, kind: Cepstrogram, power: str) -> str:
+    logs = graph.node("Log", graph.node("Add", power, graph.number(kind.floor)))
+    return graph.node("MatMul", logs, graph.constant(kind.cosines, "cosines"))
+
+
 def _clip_mel(graph: Graph, kind: ClipMel, power: str) -> str:
     bands = graph.node("MatMul", power, graph.constant(kind.filters, "filters"))
     bands = graph.node("Max", bands, graph.number(LEAST_POWER))
@@ -246,6 +254,7 @@ SPECTRA: dict[type[Features], tuple[type[Sound], Callable[[Graph, Any, str], str
     LinearSpectrogram: (Sound, _linear),
     LogMel: (Sound, _log_mel),
     Mfcc: (Emphasised, _mfcc),
+    Cepstrogram: (Sound, _cepstrogram),
     ClipMel: (Clips, _clip_mel),
 }
 #: `cmvn` of the page -> how features (B, T, F) are normalised, given which frames are an utterance's own

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from dfcnn_ms.audio.features import STD_FLOOR, GlobalCmvn
+from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import Array, read_blocks
 from dfcnn_ms.decoding.hypothesis import Hypothesis
 from dfcnn_ms.recognizer import BATCH_SECONDS, BATCH_SIZE, Recognizer, Transcript
@@ -107,6 +108,8 @@ def _features(recognizer: Recognizer, path: str | os.PathLike[str]) -> Iterator[
     yield stream.finish()
 
 
-def _by_itself(recognizer: Recognizer, path: str | os.PathLike[str]) -> GlobalCmvn:
+def _by_itself(recognizer: Recognizer, path: str | os.PathLike[str]) -> Callable[[Array], Array]:
     """What normalises a file by its own statistics."""
-    return GlobalCmvn.estimate(_features(recognizer, path), flat=STD_FLOOR)
+    kind = recognizer.frontend.features
+    statistics = GlobalCmvn.estimate(_features(recognizer, path), flat=STD_FLOOR, weights=kind.weights)
+    return Frontend(kind, "global", statistics).normalised

@@ -9,7 +9,7 @@ import numpy as np
 
 from dfcnn_ms.audio.features import Features
 from dfcnn_ms.audio.wave import Array
-from dfcnn_ms.streaming.activity import Activity
+from dfcnn_ms.streaming.activity import Activity, Levels
 from dfcnn_ms.streaming.endpoints import Endpointer, Endpointing, Span
 from dfcnn_ms.streaming.frames import FeatureStream
 from dfcnn_ms.streaming.silero import SileroActivity
@@ -51,7 +51,8 @@ class Segmenter:
         self._history = _History(features.num_bins)
         self._activity = None if endpointing is None else ACTIVITIES[endpointing.vad](features)
         self._endpointer = None if endpointing is None else Endpointer(endpointing, features.hop_ms / 1000)
-        self._index = 0
+        self._levels = np.zeros((0, 2))  # of frames that are not there yet
+        self._judged = self._index = 0
 
     @property
     def open(self) -> Segment | None:
@@ -72,15 +73,22 @@ class Segmenter:
         self._history.add(self._frames.feed(samples))
         if self._endpointer is None or self._activity is None:
             return []
-        return self._segments(self._endpointer.feed(self._activity.feed(samples)))
+        return self._segments(self._endpointer.feed(self._known(self._activity.feed(samples))))
 
     def finish(self) -> list[Segment]:
         """What is left when the sound ends."""
         self._history.add(self._frames.finish())
         if self._endpointer is None or self._activity is None:
             return self._segments([Span(0, self._history.stop)] if self._history.stop else [])
-        spans = self._endpointer.feed(self._activity.finish())
+        spans = self._endpointer.feed(self._known(self._activity.finish()))
         return self._segments([*spans, *self._endpointer.finish()])
+
+    def _known(self, levels: Levels) -> Levels:
+        """The levels (t, 2) of frames that are there; features that look around themselves are later."""
+        self._levels = np.concatenate([self._levels, levels])
+        known, self._levels = np.split(self._levels, [self._history.stop - self._judged])
+        self._judged += len(known)
+        return known
 
     def _segments(self, spans: list[Span]) -> list[Segment]:
         found = []

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dfcnn_ms.audio import Cepstrogram, HighPass, Pitch, Stack
 from dfcnn_ms.audio.clip_mel import ClipMel
 from dfcnn_ms.audio.features import FEATURES, Features, GlobalCmvn, LinearSpectrogram, LogMel, Mfcc
 from dfcnn_ms.audio.frontend import WITH_STATISTICS, Frontend
@@ -20,10 +21,12 @@ from dfcnn_ms.runtime.onnx import session_of
 KINDS: dict[str, Features] = {
     "log_mel": LogMel(n_mels=20),
     "log_mel, 8 kHz, hamming": LogMel(sample_rate=8000, n_fft=256, n_mels=12, window="hamming"),
+    "log_mel of 50 ms": LogMel(n_mels=40, window_ms=50, n_fft=1024),
     "linear": LinearSpectrogram(),
     "mfcc": Mfcc(),
     "mfcc without energy": Mfcc(energy=False, preemphasis=0.0, lifter=0),
     "mfcc of energy alone": Mfcc(n_ceps=1),
+    "cepstrogram": Cepstrogram(),
     "clip_mel": ClipMel(),
 }
 SAMPLES = [7, 400, 401, 5000, 16_000, 17_777]
@@ -76,12 +79,22 @@ def test_as_many_frames_as_the_network_needs_are_there_even_for_a_click() -> Non
 
 
 def test_every_kind_of_features_and_normalisation_has_a_row() -> None:
-    assert set(SPECTRA) == set(FEATURES.values())
+    assert set(SPECTRA) == set(FEATURES.values()) - {Pitch, Stack}
 
 
-def test_features_from_outside_are_refused_in_a_sentence() -> None:
-    class Mine(LogMel):
-        pass
+class Mine(LogMel):
+    """A kind from outside."""
 
-    with pytest.raises(ConfigError, match="--waveform: features Mine cannot be part of the graph; export without it"):
-        graph_of(Frontend(Mine(n_mels=20)))
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (Mine(n_mels=20), "features Mine"),
+        (Pitch(), "features Pitch"),
+        (Stack((LogMel(), LogMel(n_mels=40))), "features Stack"),
+        (LogMel(preprocess=(HighPass(),)), "preprocess HighPass"),
+    ],
+)
+def test_what_has_no_row_is_refused_in_a_sentence(kind: Features, says: str) -> None:
+    with pytest.raises(ConfigError, match=f"--waveform, --page: {says} cannot be part of the graph; export"):
+        graph_of(Frontend(kind))

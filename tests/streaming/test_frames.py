@@ -8,10 +8,16 @@ from hearers import noise, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfcnn_ms.audio import HighPass, NoiseReduction, Pitch, PreEmphasis, Stack
 from dfcnn_ms.audio.features import Features, LinearSpectrogram, LogMel, Mfcc
 from dfcnn_ms.streaming.frames import BLOCK_FRAMES, FeatureStream
 
-KINDS = [LinearSpectrogram(), LogMel(n_mels=20), Mfcc(), Mfcc(window_ms=20, hop_ms=25), LogMel(hop_ms=12.5, n_mels=20)]
+STEPS = (HighPass(), PreEmphasis(), NoiseReduction())
+KINDS = [
+    *(LinearSpectrogram(), LogMel(n_mels=20), Mfcc(), Mfcc(window_ms=20, hop_ms=25), LogMel(hop_ms=12.5, n_mels=20)),
+    *(LogMel(n_mels=20, window_ms=50, n_fft=1024), Pitch(), Stack((LogMel(n_mels=20), Pitch(), Mfcc()))),
+    *(LogMel(n_mels=20, preprocess=STEPS), Mfcc(preprocess=STEPS[2:]), Stack((Pitch(),), preprocess=STEPS)),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=repr)

@@ -10,8 +10,9 @@ from hearers import RATE, noise, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfcnn_ms.audio import NoiseReduction, Pitch, Stack
 from dfcnn_ms.audio.augment import coloured_noise
-from dfcnn_ms.audio.features import LogMel, Mfcc
+from dfcnn_ms.audio.features import Features, LogMel, Mfcc
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.streaming.endpoints import Endpointer, Endpointing, Span
 from dfcnn_ms.streaming.segmenter import Segment, Segmenter
@@ -28,8 +29,10 @@ def syllables(seconds: float, decibels: float = -20.0, least: float = 0.0) -> np
     return (tones * shape * 10 ** (decibels / 20)).astype(np.float32)
 
 
-def segments(wave: np.ndarray, endpointing: Endpointing | None, sizes: list[int] | None = None) -> list[Segment]:
-    segmenter = Segmenter(FEATURES, endpointing)
+def segments(
+    wave: np.ndarray, endpointing: Endpointing | None, sizes: list[int] | None = None, kind: Features = FEATURES
+) -> list[Segment]:
+    segmenter = Segmenter(kind, endpointing)
     found = [segmenter.feed(piece) for piece in pieces(wave.astype(np.float32), sizes or [len(wave)])]
     return [segment for some in [*found, segmenter.finish()] for segment in some]
 
@@ -97,6 +100,22 @@ def test_pieces_make_the_same_segments(sizes: list[int], seed: int) -> None:
     for one, other in zip(found, whole, strict=True):
         np.testing.assert_allclose(one.features, other.features, atol=1e-5)
         np.testing.assert_allclose(one.features, FEATURES(wave)[one.first : one.stop], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kind", [Pitch(), Stack((LogMel(n_mels=20), Pitch())), LogMel(n_mels=20, preprocess=(NoiseReduction(),))], ids=repr
+)
+def test_features_that_come_later_than_others_have_the_segments_of_the_whole(kind: Features) -> None:
+    """Frames that look around themselves, and sound that is given out late: no segment ends before its frames do."""
+    wave = np.concatenate([noise(1, -90), syllables(1.2), noise(1.5, -90), syllables(0.7)])
+    ends = Endpointing(pause=0.05, after=0.05)
+    in_time = LogMel(n_mels=20, window_ms=kind.window_ms, n_fft=1024)
+    found, wanted = segments(wave, ends, [160], kind), segments(wave, ends, [160], in_time)
+    assert len(found) > 2
+    assert [(one.first, one.stop) for one in found] == [(one.first, one.stop) for one in wanted]
+    whole = kind(wave.astype(np.float32))
+    for one in found:
+        np.testing.assert_allclose(one.features, whole[one.first : one.stop], atol=1e-4 * np.abs(whole).max())
 
 
 levels = st.lists(st.tuples(st.sampled_from([0.0, 2.0, 4.0, 25.0]), st.integers(1, 90)), max_size=12)
