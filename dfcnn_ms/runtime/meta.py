@@ -29,6 +29,7 @@ class Meta:
         epoch, step: where training stood.
         metrics: figures of the epoch that was saved, such as ``dev_syllable_error_rate``.
         decoding: what was tuned on the dev set after training: ``lm_weight``, ``length_bonus``, ``temperature``.
+        adapted: of a network that was adapted to a voice: from which one, with how many minutes of sound, and how.
         training: everything but numbers that a resumed training needs, in a checkpoint that can be resumed.
     """
 
@@ -40,6 +41,7 @@ class Meta:
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     decoding: Mapping[str, float] = field(default_factory=dict)
+    adapted: Mapping[str, str | float] = field(default_factory=dict)
     training: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
@@ -55,6 +57,7 @@ class Meta:
                 "step": self.step,
                 "metrics": dict(self.metrics),
                 "decoding": dict(self.decoding),
+                "adapted": dict(self.adapted),
                 "training": self.training,
             },
             ensure_ascii=False,
@@ -79,12 +82,12 @@ class Meta:
             raise _damaged(where, str(error)) from None
 
 
-#: what is stored and of which type; a version before tuning and resuming stored no such thing
+#: what is stored and of which type; earlier versions stored no tuning, no adaptation, nothing to resume from
 _STORED: dict[str, tuple[type, ...]] = {
     "config": (dict,), "vocabulary": (dict,), "cmvn": (dict, type(None)), "manifests": (dict,), "epoch": (int,),
-    "step": (int,), "metrics": (dict,), "decoding": (dict,), "training": (dict, type(None)),
+    "step": (int,), "metrics": (dict,), "decoding": (dict,), "adapted": (dict,), "training": (dict, type(None)),
 }  # fmt: skip
-_LATER: dict[str, Any] = {"decoding": {}, "training": None}
+_LATER: dict[str, Any] = {"decoding": {}, "adapted": {}, "training": None}
 _TRAINING: dict[str, tuple[type, ...]] = {
     "history": (dict,), "network": (list,), "workers": (int,), "fingerprint": (str, int),
 }  # fmt: skip
@@ -116,6 +119,7 @@ def _checked(text: str, where: str) -> dict[str, Any]:
     _check_each(stored["manifests"].values(), (str,), "manifests", where)
     _check_each(stored["metrics"].values(), (int, float), "metrics", where)
     _check_each(stored["decoding"].values(), (int, float), "decoding", where)
+    _check_each(stored["adapted"].values(), (str, int, float), "adapted", where)
     if not all(map(math.isfinite, stored["decoding"].values())) or not stored["decoding"].get("temperature", 1) > 0:
         raise _damaged(where, f"'decoding' cannot be {stored['decoding']}")
     return {name: stored[name] for name in _STORED}

@@ -14,6 +14,7 @@ from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.config import Config, DataConfig
 from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training import sampling
 from dfcnn_ms.training.batches import BatchSource
@@ -75,21 +76,33 @@ class LabelledSet:
         return Records.joined([open_pack(manifest, part, frontend) for manifest, part in parts])
 
 
-def load_datasets(config: Config, *, rank: int = 0, workers: int = 1) -> Datasets:
-    """Reads the manifests, fixes vocabulary and front end, and plans the batches of one worker."""
-    vocabulary, frontend, train = load_training(config, workers=workers)
+def load_datasets(config: Config, *, rank: int = 0, workers: int = 1, like: Meta | None = None) -> Datasets:
+    """Reads the manifests, fixes vocabulary and front end, and plans the batches of one worker.
+
+    Args:
+        config: the page.
+        rank, workers: which worker, of how many.
+        like: a network that goes on learning: its units and its normalisation are kept; None: this training set says
+            what they are.
+    """
+    vocabulary, frontend, train = load_training(config, workers=workers, like=like)
     dev = source(config, vocabulary, frontend, LabelledSet.read(config, config.data.dev), training=False)
     return Datasets(vocabulary, frontend, train.share(rank, workers), dev)
 
 
-def load_training(config: Config, *, workers: int = 1) -> tuple[Vocabulary, Frontend, BatchSource]:
+def load_training(
+    config: Config, *, workers: int = 1, like: Meta | None = None
+) -> tuple[Vocabulary, Frontend, BatchSource]:
     """The training set alone: its vocabulary, the front end fitted to it, and the batches of all workers."""
     split = LabelledSet.read(config, config.data.train, *config.data.mix)
     _check_lengths(split.utterances, config.data.max_seconds)
     if not any(utterance.pinyin for utterance in split.utterances):
         raise DataError(f"{config.data.train}: no utterance says anything; train on a manifest with labels")
-    vocabulary = Vocabulary.build(utterance.pinyin for utterance in split.utterances)
-    frontend = fitted_frontend(config, split)
+    if like is None:
+        vocabulary = Vocabulary.build(utterance.pinyin for utterance in split.utterances)
+        frontend = fitted_frontend(config, split)
+    else:
+        vocabulary, frontend = like.vocabulary, Frontend(config.features, config.cmvn, like.cmvn)
     return vocabulary, frontend, source(config, vocabulary, frontend, split, training=True, workers=workers)
 
 

@@ -14,6 +14,8 @@ from dfcnn_ms.text.vocabulary import BLANK_ID, Vocabulary
 
 log = logging.getLogger(__name__)
 
+NORMS = (nn.BatchNorm2d, nn.LayerNorm)
+
 
 def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> None:
     """Copies every weight that has the same name and shape; of the output layer, the rows of the units in common.
@@ -63,6 +65,29 @@ def set_blank_bias(network: nn.Cell, bias: float) -> None:
         values = layer.bias.asnumpy().copy()
         values[BLANK_ID] = bias
         layer.bias.set_data(Tensor(values))
+
+
+def layers_to_freeze(network: nn.Cell, learning: str) -> tuple[str, ...]:
+    """Names for ``train.freeze``, so that only some layers learn.
+
+    Args:
+        network: the Cell.
+        learning: ``all``; ``upper``, the second half of those that have weights, and the norms among them; ``norms``,
+            the shifts, scales and statistics of norms.
+
+    Raises:
+        ConfigError: the network has no norms, and nothing else should learn.
+    """
+    layers = {name: cell for name, cell in network.cells_and_names() if name and [*cell.get_parameters(expand=False)]}
+    if learning == "all":
+        return ()
+    if learning == "norms":
+        if not any(isinstance(cell, NORMS) for cell in layers.values()):
+            raise ConfigError("norms: this network has none, so nothing would learn; let upper or all layers learn")
+        return tuple(name for name, cell in layers.items() if not isinstance(cell, NORMS))
+    names = [*layers]
+    weighted = [place for place, name in enumerate(names) if not isinstance(layers[name], NORMS)]
+    return tuple(names[: weighted[len(weighted) // 2]])
 
 
 def freeze(network: nn.Cell, layers: Sequence[str]) -> None:

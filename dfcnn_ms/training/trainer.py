@@ -22,6 +22,7 @@ from dfcnn_ms.models.cells.norm import synchronise
 from dfcnn_ms.runtime.acoustic import Acoustic
 from dfcnn_ms.runtime.checkpoint import Checkpoint, load
 from dfcnn_ms.runtime.device import use_device, use_mode
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.schedules import Plateau
 from dfcnn_ms.training.batches import BatchSource
 from dfcnn_ms.training.callbacks import (
@@ -75,7 +76,9 @@ class Result:
     trained: bool = True
 
 
-def train(config: Config, *, device_target: str = "auto", run: Path, init: Path | None = None) -> Result:
+def train(
+    config: Config, *, device_target: str = "auto", run: Path, init: Path | None = None, keep: bool = False
+) -> Result:
     """Trains the network of ``config`` and leaves everything in the folder ``run``.
 
     The manifests must exist; errors in them are found before the first step.
@@ -85,8 +88,10 @@ def train(config: Config, *, device_target: str = "auto", run: Path, init: Path 
         device_target: ``auto``, ``CPU``, ``GPU`` or ``Ascend``.
         run: a folder of its own.
         init: a checkpoint whose network this one begins with, as far as they match.
+        keep: this one also keeps its units and its normalisation, whatever the training set has.
     """
-    return _run(config, device_target, run, init=init, state=None)
+    stored = None if init is None else load(init)
+    return _run(config, device_target, run, init=stored, state=None, like=stored.meta if stored and keep else None)
 
 
 def resume(run: Path, *, device_target: str = "auto") -> Result:
@@ -94,22 +99,30 @@ def resume(run: Path, *, device_target: str = "auto") -> Result:
     state = last_state(run)
     if state.meta.training is None:
         raise CheckpointError(f"--resume {run}: {BEST} holds a network, not the state of its training; use --init")
-    return _run(state.meta.config, device_target, run, init=None, state=state)
+    return _run(state.meta.config, device_target, run, init=None, state=state, like=state.meta)
 
 
-def _run(config: Config, device_target: str, run: Path, *, init: Path | None, state: Checkpoint | None) -> Result:
+def _run(
+    config: Config,
+    device_target: str,
+    run: Path,
+    *,
+    init: Checkpoint | None,
+    state: Checkpoint | None,
+    like: Meta | None,
+) -> Result:
     started = time.monotonic()
     device = use_device(device_target)
     use_mode(config.train.mode)
     workers = join()
     ms.set_seed(config.train.seed)
 
-    datasets = load_datasets(config, rank=workers.rank, workers=workers.count)
+    datasets = load_datasets(config, rank=workers.rank, workers=workers.count, like=like)
     network = config.model.build(num_bins=config.features.num_bins, num_units=len(datasets.vocabulary))
     seed_dropout(network, config.train.seed * workers.count + workers.rank)
     set_blank_bias(network, config.train.blank_bias)
     if init is not None:
-        start_from(load(init), network, datasets.vocabulary)
+        start_from(init, network, datasets.vocabulary)
     if workers.count > 1 and config.train.batch_norm == "synchronised":
         synchronise(network, workers.count)
     freeze(network, config.train.freeze)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 
+from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.config import Config, parse_config
 from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 from dfcnn_ms.errors import ConfigError, DataError
+from dfcnn_ms.runtime.meta import Meta
+from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training.callbacks import Bookkeeper
 from dfcnn_ms.training.datasets import load_datasets, load_training
 from dfcnn_ms.training.history import History
@@ -106,6 +110,18 @@ def test_global_statistics_are_the_same_from_a_pack():
         load_training(config.model_copy(update={"data": page(packed=flag).data}))[1] for flag in (False, True)
     )
     assert files.statistics.to_dict() == packed.statistics.to_dict()
+
+
+def test_a_network_that_goes_on_learning_keeps_its_units_and_its_normalisation():
+    """Whatever the set has: fewer units, other statistics. One unit that it does not know is refused."""
+    config = page().model_copy(update={"cmvn": "global"})
+    statistics = GlobalCmvn(np.full(20, 7.0), np.full(20, 3.0))
+    known = Meta(config, Vocabulary(("si4", "yi1", "er4", "ba1")), statistics)
+    found = load_datasets(config, like=known)
+    assert found.vocabulary == known.vocabulary and found.frontend.statistics == statistics
+    assert found.train.corpus.labels[9] == [4, 5]  # er4 ba1, after the two special ones
+    with pytest.raises(DataError, match=r"large\.jsonl:1: unit 'yi1' is not one of the 2"):
+        load_datasets(config, like=replace(known, vocabulary=Vocabulary(("er4", "ba1"))))
 
 
 def test_what_excludes_each_other_or_is_missing_is_told():

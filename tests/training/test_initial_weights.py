@@ -17,7 +17,7 @@ from dfcnn_ms.tasks.cells.losses import CTCLoss
 from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training.cells import TrainStep
-from dfcnn_ms.training.initial_weights import freeze, set_blank_bias, start_from
+from dfcnn_ms.training.initial_weights import freeze, layers_to_freeze, set_blank_bias, start_from
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -96,6 +96,50 @@ def test_frozen_layers_and_their_statistics_stay_as_they_are():
     moved = {name for name, value in cell.parameters_dict().items() if (value.asnumpy() != before[name]).any()}
     assert not {name for name in moved if name.startswith(("blocks.0.", "blocks.1."))}
     assert {"blocks.2.convs.0.conv.weight", "blocks.2.convs.0.norm.moving_mean", "head.3.bias"} <= moved
+
+
+def test_averages_leave_frozen_statistics_as_they_are():
+    """To the last bit: their average would be themselves, and rounding it would not."""
+    cell = network(NEW)
+    freeze(cell, ["blocks.0"])
+    before = {name: value.asnumpy().copy() for name, value in cell.parameters_dict().items()}
+    loss = WithLossCell(cell, CTCLoss())
+    step = TrainStep(loss, nn.Momentum(loss.trainable_params(), 0.1, 0.9), ema=0.9).set_train(True)
+    features = Tensor(np.random.default_rng(0).random((2, 1, 48, 40)), ms.float32)
+    labels, lengths = Tensor([[2, 3], [3, 4]], ms.int32), Tensor([48, 40], ms.int32)
+    for _ in range(3):
+        step(features, labels, lengths, Tensor([2, 2], ms.int32))
+    with step.in_use():
+        moved = {name for name, value in cell.parameters_dict().items() if (value.asnumpy() != before[name]).any()}
+    assert not {name for name in moved if name.startswith("blocks.0.")}
+    assert "blocks.1.convs.0.norm.moving_variance" in moved
+
+
+@pytest.mark.parametrize("kind", ["dfcnn", "conformer"])
+def test_what_learns_when_only_some_layers_do(kind):
+    """Norms and nothing else; or everything from the middle on; the output layer unless there are only norms."""
+    more = [] if kind == "dfcnn" else ["model={kind: conformer}"]
+    model = load_config("digits", more).model.narrowed(8)
+    learning = {}
+    for which in ("all", "upper", "norms"):
+        cell = model.build(num_bins=40, num_units=len(NEW))
+        freeze(cell, layers_to_freeze(cell, which))
+        learning[which] = [parameter.name for parameter in cell.trainable_params()]
+    cells = dict(cell.cells_and_names())
+    norms = [
+        name for name in learning["all"] if isinstance(cells[name.rpartition(".")[0]], nn.BatchNorm2d | nn.LayerNorm)
+    ]
+    assert learning["norms"] == norms != []
+    count = len(learning["upper"])
+    assert learning["upper"] == learning["all"][-count:] and 0 < count < len(learning["all"])
+    weights = [name for name in learning["all"] if name.endswith("weight")]
+    assert abs(sum(name in learning["upper"] for name in weights) - len(weights) / 2) <= len(weights) / 4
+    assert {cell.output_layer.weight.name, cell.output_layer.bias.name} <= set(learning["upper"])
+
+
+def test_only_norms_of_a_network_without_any_cannot_learn():
+    with pytest.raises(ConfigError, match="norms: this network has none"):
+        layers_to_freeze(nn.SequentialCell(nn.Dense(3, 2)), "norms")
 
 
 def test_layers_that_are_not_there_are_named():
