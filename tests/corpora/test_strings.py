@@ -265,6 +265,7 @@ def test_a_man_becomes_a_woman() -> None:
 
 @needs_praat
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_make_the_same_people(root: Path, tmp_path: Path) -> None:
     for workers in (1, 2):
         strings.prepare(root=str(root), out=tmp_path / str(workers), people=50, workers=workers, **FEW)

