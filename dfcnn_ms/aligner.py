@@ -25,6 +25,11 @@ def check_alignable(recognizer: Recognizer) -> None:
     """
     if not recognizer.task.has_blank:
         raise ConfigError("align: this network names a class for a whole clip; align with one of task.kind=ctc")
+    if not recognizer.task.id_is_unit:
+        raise ConfigError(
+            "align: this network writes parts of syllables, whose goodness is not that of syllables; align with one of"
+            " task.kind=ctc"
+        )
 
 
 def align_file(recognizer: Recognizer, audio: str, seconds: float, text: str) -> Recording:

@@ -98,6 +98,11 @@ def main(argv: list[str] | None = None) -> None:
     check_heard(choice)
 
     recognizer = Recognizer.load(options.ckpt, options.device_target)
+    if not recognizer.task.id_is_unit:
+        raise ConfigError(
+            "calibrate: this network writes parts of syllables, and the temperature is fitted on whole units; calibrate"
+            " one of task.kind=ctc"
+        )
     stored = recognizer.meta.decoding if recognizer.meta else {}
     recognizer.decoder = decoders(choice, recognizer.vocabulary, stored, recognizer.task.outputs).decoder
     manifest = options.manifest or remembered(recognizer, options.ckpt, "dev")

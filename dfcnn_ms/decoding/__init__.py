@@ -4,7 +4,7 @@ A decoder is a value that can be called, `decoder(log_probs (B, U, V), lengths (
 utterance. Importing this package does not load numba; calling a beam search does.
 
 >>> [type(make()).__name__ for make in DECODERS.values()]
-['Greedy', 'BeamSearch', 'Ranking', 'AceGreedy', 'AttentionBeam', 'Rescoring', 'Presence']
+['Greedy', 'BeamSearch', 'Ranking', 'AceGreedy', 'AttentionBeam', 'Rescoring', 'Presence', 'PartsGreedy', 'PartsBeam']
 """
 
 from dfcnn_ms.decoding.ace import AceGreedy
@@ -14,6 +14,7 @@ from dfcnn_ms.decoding.greedy import Greedy, decode_greedy, decode_greedy_batch
 from dfcnn_ms.decoding.hotwords import Hotwords
 from dfcnn_ms.decoding.hypothesis import BaseDecoder, Decoder, Hypothesis
 from dfcnn_ms.decoding.language import LanguageModel
+from dfcnn_ms.decoding.parts import PartsBeam, PartsGreedy
 from dfcnn_ms.decoding.presence import Presence
 from dfcnn_ms.decoding.ranking import Ranking
 
@@ -26,6 +27,8 @@ DECODERS: dict[str, type[BaseDecoder]] = {
     "attention": AttentionBeam,
     "rescoring": Rescoring,
     "labels": Presence,
+    "parts": PartsGreedy,
+    "parts_beam": PartsBeam,
 }
 
 __all__ = [
@@ -39,6 +42,8 @@ __all__ = [
     "Hotwords",
     "Hypothesis",
     "LanguageModel",
+    "PartsBeam",
+    "PartsGreedy",
     "Presence",
     "Ranking",
     "Rescoring",

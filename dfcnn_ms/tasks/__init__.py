@@ -11,6 +11,7 @@ from dfcnn_ms.tasks.attention import Attention
 from dfcnn_ms.tasks.classify import Classify
 from dfcnn_ms.tasks.ctc import Ctc
 from dfcnn_ms.tasks.multi_label import MultiLabel
+from dfcnn_ms.tasks.parts import Parts
 from dfcnn_ms.tasks.task import Task
 
 #: kind -> value
@@ -20,6 +21,7 @@ TASKS: dict[str, type[Task]] = {
     "ace": Ace,
     "attention": Attention,
     "multi_label": MultiLabel,
+    "parts": Parts,
 }
 
-__all__ = ["TASKS", "Ace", "Attention", "Classify", "Ctc", "MultiLabel", "Task"]
+__all__ = ["TASKS", "Ace", "Attention", "Classify", "Ctc", "MultiLabel", "Parts", "Task"]

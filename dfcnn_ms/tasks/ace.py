@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mindspore import nn
 
     from dfcnn_ms.decoding.align import Alignment
+    from dfcnn_ms.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Ace(Sentences):
     def needed_steps(self, label: Sequence[Any]) -> int:
         return len(label)
 
-    def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
+    def training_cell(self, backbone: nn.Cell, workers: int = 1, vocabulary: Vocabulary | None = None) -> nn.Cell:
         from dfcnn_ms.tasks.cells.ace import ACELoss
         from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from dfcnn_ms.decoding.align import Alignment
     from dfcnn_ms.models import Network
+    from dfcnn_ms.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Attention(Sentences):
 
         return steps_needed(label)
 
-    def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
+    def training_cell(self, backbone: nn.Cell, workers: int = 1, vocabulary: Vocabulary | None = None) -> nn.Cell:
         from dfcnn_ms.tasks.cells.attention import WithWritingLoss
 
         return WithWritingLoss(backbone, self.ctc_weight, self.smoothing, workers)

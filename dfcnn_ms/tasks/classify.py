@@ -57,7 +57,7 @@ class Classify(Task):
     def needed_steps(self, label: Sequence[Any]) -> int:
         return 1
 
-    def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
+    def training_cell(self, backbone: nn.Cell, workers: int = 1, vocabulary: Vocabulary | None = None) -> nn.Cell:
         from dfcnn_ms.tasks.cells.losses import CrossEntropy
         from dfcnn_ms.tasks.cells.mixup import MixupCell
         from dfcnn_ms.tasks.cells.with_loss import WithLossCell

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mindspore import nn
 
     from dfcnn_ms.decoding.align import Alignment
+    from dfcnn_ms.text.vocabulary import Vocabulary
 
 
 #: of a second loss beside the first
@@ -26,6 +27,7 @@ class Ctc(Sentences):
 
     Attributes:
         ace_weight: of aggregation cross-entropy (:class:`~dfcnn_ms.tasks.ace.Ace`), added to the loss; 0: none.
+        tone_weight: of the CTC loss of the tones alone, which a second output layer writes in training; 0: none.
 
     Example:
         >>> Ctc().needed_steps(["ba1", "ba1", "qi1"])  # a blank has to part what is the same
@@ -36,25 +38,36 @@ class Ctc(Sentences):
     loss: ClassVar[str] = "CTCLoss"
 
     ace_weight: float = 0.0
+    tone_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ace_weight <= MOST_WEIGHT:
-            raise ConfigError(f"ace_weight: got {self.ace_weight}, wanted 0 to {MOST_WEIGHT}")
+        for name, weight in (("ace_weight", self.ace_weight), ("tone_weight", self.tone_weight)):
+            if not 0 <= weight <= MOST_WEIGHT:
+                raise ConfigError(f"{name}: got {weight}, wanted 0 to {MOST_WEIGHT}")
 
     def needed_steps(self, label: Sequence[Any]) -> int:
         from dfcnn_ms.decoding.align import steps_needed
 
         return steps_needed(label)
 
-    def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
-        from dfcnn_ms.tasks.cells.losses import CTCLoss
+    def training_cell(self, backbone: nn.Cell, workers: int = 1, vocabulary: Vocabulary | None = None) -> nn.Cell:
         from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 
-        if not self.ace_weight:
-            return WithLossCell(backbone, CTCLoss(workers=workers))
-        from dfcnn_ms.tasks.cells.ace import CtcAndAce
+        if not self.tone_weight:
+            return WithLossCell(backbone, self._loss(workers))
+        from dfcnn_ms.tasks.cells.tones import WithToneLoss
+        from dfcnn_ms.text.parts import tones_of
 
-        return WithLossCell(backbone, CtcAndAce(self.ace_weight, workers))
+        if vocabulary is None:
+            raise ConfigError("task.tone_weight: tones are those of units, so the cell needs their vocabulary; give it")
+        return WithToneLoss(backbone, self._loss(workers), tones_of(vocabulary), self.tone_weight, workers)
+
+    def _loss(self, workers: int) -> nn.Cell:
+        """What the logits of the units cost."""
+        from dfcnn_ms.tasks.cells.ace import CtcAndAce
+        from dfcnn_ms.tasks.cells.losses import CTCLoss
+
+        return CtcAndAce(self.ace_weight, workers) if self.ace_weight else CTCLoss(workers=workers)
 
     def spell(self, log_probs: Array) -> tuple[int, ...]:
         from dfcnn_ms.decoding.greedy import decode_greedy

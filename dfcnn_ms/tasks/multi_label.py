@@ -55,7 +55,7 @@ class MultiLabel(Task):
     def needed_steps(self, label: Sequence[Any]) -> int:
         return 1
 
-    def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
+    def training_cell(self, backbone: nn.Cell, workers: int = 1, vocabulary: Vocabulary | None = None) -> nn.Cell:
         from dfcnn_ms.tasks.cells.multi_label import BinaryCrossEntropy
         from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 

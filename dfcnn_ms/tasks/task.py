@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +38,8 @@ class Task(ABC):
     loss: ClassVar[str]
     #: whether its labels have a blank between them
     has_blank: ClassVar[bool] = False
+    #: whether each id of a text is one unit of it, so that what is known of ids is known of units
+    id_is_unit: ClassVar[bool] = True
     #: how many numbers :meth:`count` gives
     counts: ClassVar[int] = 7
 
@@ -64,6 +66,12 @@ class Task(ABC):
         """Why a label cannot be taught, or nothing."""
         return ""
 
+    def vocabulary(self, labels: Iterable[Sequence[str]]) -> Vocabulary:
+        """The units of a network that is to write such labels; those that occur, unless a task knows better."""
+        from dfcnn_ms.text.vocabulary import Vocabulary
+
+        return Vocabulary.build(labels)
+
     def target(self, label: Sequence[str], vocabulary: Vocabulary, where: str = "") -> list[int]:
         """What the network is taught of a label, as ids.
 
@@ -79,12 +87,13 @@ class Task(ABC):
         """Output steps that a network needs for a label."""
 
     @abstractmethod
-    def training_cell(self, backbone: nn.Cell, workers: int = 1) -> nn.Cell:
+    def training_cell(self, backbone: nn.Cell, workers: int = 1, vocabulary: Vocabulary | None = None) -> nn.Cell:
         """The cell that is trained: (features, labels, feature lengths, label lengths) -> loss ().
 
         Args:
             backbone: features (B, 1, T, F) and lengths (B,) -> raw logits (B, U, V).
             workers: processes that train together.
+            vocabulary: of the network, for a loss that asks what its units are; training always says.
         """
 
     @abstractmethod

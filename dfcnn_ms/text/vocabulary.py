@@ -115,8 +115,14 @@ class Vocabulary:
             page = json.loads(text)
         except json.JSONDecodeError as error:
             raise DataError(f"a vocabulary must be JSON; {error}") from None
-        if not isinstance(page, dict) or set(page) != {"units"} or not isinstance(page["units"], list):
+        of_parts = isinstance(page, dict) and page.get("kind") == "syllable_parts"
+        wanted = {"units", "kind"} if of_parts else {"units"}
+        if not isinstance(page, dict) or set(page) != wanted or not isinstance(page["units"], list):
             raise DataError('a vocabulary must be JSON such as {"units": ["a1", "a2"]}; got something else')
+        if of_parts:
+            from dfcnn_ms.text.parts import SyllableParts  # which is made of this class
+
+            return SyllableParts(tuple(page["units"]))
         return cls(tuple(page["units"]))
 
     def _symbol(self, id: int) -> str:

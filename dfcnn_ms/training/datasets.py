@@ -99,7 +99,7 @@ def load_training(
     if not any(utterance.pinyin for utterance in split.utterances):
         raise DataError(f"{config.data.train}: no utterance says anything; train on a manifest with labels")
     if like is None:
-        vocabulary = Vocabulary.build(utterance.pinyin for utterance in split.utterances)
+        vocabulary = config.task.vocabulary(utterance.pinyin for utterance in split.utterances)
         frontend = fitted_frontend(config, split)
     else:
         vocabulary, frontend = like.vocabulary, Frontend(config.features, config.cmvn, like.cmvn)

@@ -24,6 +24,7 @@ from dfcnn_ms.runtime.checkpoint import Checkpoint, load
 from dfcnn_ms.runtime.device import use_device, use_mode
 from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.schedules import Plateau
+from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training.batches import BatchSource
 from dfcnn_ms.training.callbacks import (
     Bookkeeper,
@@ -126,7 +127,7 @@ def _run(
     if workers.count > 1 and config.train.batch_norm == "synchronised":
         synchronise(network, workers.count)
     freeze(network, config.train.freeze)
-    step = train_step(config, network, len(datasets.train), workers.count)
+    step = train_step(config, network, len(datasets.train), workers.count, datasets.vocabulary)
     training = Training(config, datasets, network, step, workers, run)
     run_state = RunState(training, state)
     history = run_state.history
@@ -170,12 +171,14 @@ def _stretches(source: BatchSource, history: History, epochs: int) -> Iterator[i
         yield epochs
 
 
-def train_step(config: Config, network: nn.Cell, steps_per_epoch: int, workers: int = 1) -> TrainStep:
+def train_step(
+    config: Config, network: nn.Cell, steps_per_epoch: int, workers: int = 1, vocabulary: Vocabulary | None = None
+) -> TrainStep:
     """The network with the loss of its task, its optimiser and, with mixed precision, its loss scale."""
     settings = config.train
     mixed = settings.amp != "off"
     backbone = ms.amp.auto_mixed_precision(network, settings.amp) if mixed else network
-    loss = config.task.training_cell(backbone, workers)
+    loss = config.task.training_cell(backbone, workers, vocabulary)
     rates = settings.rate * settings.schedule.factors(settings.epochs, steps_per_epoch)
     rates = rates[settings.accumulate - 1 :: settings.accumulate]
     optimizer = build_optimizer(settings, loss.trainable_params(), rates)
@@ -264,9 +267,11 @@ def _announce(training: Training, device: str, about: dict[str, Any], done: int)
     if not workers.is_first:
         return
     company = f"{workers.count} workers on " if workers.count > 1 else ""
+    extra = count_parameters(training.step.network) - about["parameters"]
     log.info(
-        "%s on %s%s: %d utterances, %d units, %d parameters, %d steps per epoch in %d shapes, each compiled once",
+        "%s on %s%s: %d utterances, %d units, %d parameters%s, %d steps per epoch in %d shapes, each compiled once",
         training.config.name, company, device, about["utterances"], len(datasets.vocabulary), about["parameters"],
+        f" and {extra} that only training has" if extra else "",
         len(datasets.train.plan), len(datasets.train.plan.buckets),
     )  # fmt: skip
     if done:
