@@ -299,6 +299,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         cli.run(broken)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_demo_leaves_everything_it_promises(tmp_path):
     small = [

@@ -165,6 +165,7 @@ def test_a_resumed_step_is_the_step_that_would_have_been() -> None:
         assert one.asnumpy().tobytes() == step.state()[name].asnumpy().tobytes(), name
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_graph_mode_takes_the_same_step() -> None:
     """Loss and norm of a step, and what the network then writes in use."""

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dfcnn_ms.errors import DataError
-from dfcnn_ms.text.vocabulary import BLANK_ID, UNKNOWN_ID, Vocabulary
+from dfcnn_ms.text.vocabulary import BLANK, BLANK_ID, UNKNOWN, UNKNOWN_ID, Vocabulary
 
 steady = settings(deadline=None)  # a busy machine is not a fault
 
 UNITS = ("hao3", "ni3", "nv3")
 
-units = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=6)
+words = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=6)
+units = words.filter(lambda word: word not in (BLANK, UNKNOWN))
 labels = st.lists(units, min_size=1)
 
 

@@ -19,7 +19,7 @@ from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.synth import prepare
 from dfcnn_ms.training import trainer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 EPOCHS = 3
 

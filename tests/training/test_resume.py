@@ -93,8 +93,9 @@ def die_at(monkeypatch: pytest.MonkeyPatch, cls: type, method: str, count: int) 
     ("cls", "method", "count"),
     [
         (Bookkeeper, "on_train_step_end", 3),  # in the middle of the first epoch, between two states
-        (Bookkeeper, "on_train_step_end", 7),
-        (SaveState, "on_train_epoch_end", 2),  # evaluated and written down, but not saved
+        pytest.param(Bookkeeper, "on_train_step_end", 7, marks=pytest.mark.long),
+        # Evaluated and written down, but not saved.
+        pytest.param(SaveState, "on_train_epoch_end", 2, marks=pytest.mark.long),
     ],
 )
 def test_a_run_that_died_ends_with_the_same_bits(cls, method, count, corpus, whole, tmp_path, monkeypatch):
@@ -123,6 +124,7 @@ def test_a_damaged_state_is_named_and_the_one_before_is_used(corpus, whole, tmp_
     assert_same(run, whole)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_full_disk_loses_nothing_that_was_there(corpus, whole, tmp_path, monkeypatch):
     run = tmp_path / "run"

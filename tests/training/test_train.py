@@ -159,6 +159,7 @@ def test_plot_draws(trained, corpus, tmp_path, monkeypatch, arguments):
     assert picture[..., :3].std() > 0.1
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_runs_with_one_seed_are_one_run_and_line_by_line_the_same_is_learnt(corpus, tmp_path):
     """The second in sink mode and looking on seldom, which must change nothing; the third, not compiled, rounds."""
