@@ -168,24 +168,45 @@ def slope(sizes: tuple[int, ...], costs: list[float]) -> float:
 
 def table() -> None:
     """Measures, prints and draws all of it."""
+    print("| what grows | size | seconds | MB | slope |\n|---|---|---|---|---|")
+    seconds: dict[str, list[float]] = {}
+    for what, (sizes, unit, cost) in SIZES.items():
+        found = [measured(what, size) for size in sizes]
+        seconds[what] = [one["seconds"] for one in found]
+        steep = steepness(sizes, seconds[what])
+        for size, one in zip(sizes, found, strict=True):
+            print(f"| {unit}, {cost} | {size:,} | {one['seconds']:.3g} | {one['mb']:,.0f} | {steep} |", flush=True)
+    draw(seconds)
+    print(f"wrote {PICTURE}")
+
+
+def steepness(sizes: tuple[int, ...], costs: list[float]) -> str:
+    """The slope in words; none where a size is 0."""
+    return "" if 0 in sizes else f"{round(slope(sizes, costs), 2) + 0.0:.2f}"
+
+
+def draw(seconds: dict[str, list[float]]) -> None:
+    """A curve for each thing that grows; at least a decade of seconds, so that noise looks like noise."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, len(SIZES), figsize=(15, 3.2), layout="constrained")
-    print("| what grows | size | seconds | MB | slope |\n|---|---|---|---|---|")
-    for axis, (what, (sizes, unit, cost)) in zip(axes, SIZES.items(), strict=True):
-        found = [measured(what, size) for size in sizes]
-        seconds = [one["seconds"] for one in found]
-        steep = "" if 0 in sizes else f"{slope(sizes, seconds):.2f}"
-        for size, one in zip(sizes, found, strict=True):
-            print(f"| {unit}, {cost} | {size:,} | {one['seconds']:.3g} | {one['mb']:,.0f} | {steep} |", flush=True)
-        axis.plot(sizes, seconds, "o-") if 0 in sizes else axis.loglog(sizes, seconds, "o-")
+    for axis, (what, (sizes, unit, _)) in zip(axes, SIZES.items(), strict=True):
+        costs = seconds[what]
+        steep = steepness(sizes, costs)
+        axis.plot(sizes, costs, "o-")
         axis.set(xlabel=unit, ylabel="seconds", title=f"{what}{f', slope {steep}' if steep else ''}")
-        axis.set_ylim(bottom=0) if 0 in sizes else None
+        if steep:
+            middle = float(np.exp(np.mean(np.log([min(costs), max(costs)]))))
+            axis.set(xscale="log", yscale="log")
+            axis.set_ylim(min(min(costs) / 1.3, middle / 4), max(max(costs) * 1.3, middle * 4))
+        else:
+            axis.set_ylim(bottom=0)
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.minorticks_off()
     figure.savefig(PICTURE, dpi=90)
-    print(f"wrote {PICTURE}")
 
 
 def stream(hours: float, corpus: Path | None, folder: Path) -> None:
