@@ -19,7 +19,7 @@ import numpy as np
 from dfcnn_ms.corpora.everyday import NEUTRAL, Chains, phrase
 from dfcnn_ms.errors import DataError, DeviceError
 from dfcnn_ms.text import sandhi
-from dfcnn_ms.text.characters import is_hanzi
+from dfcnn_ms.text.characters import hanzi_runs, is_hanzi
 from dfcnn_ms.text.pinyin import DIGITS, from_hanzi
 
 SPLITS = ("train", "dev", "test")
@@ -28,6 +28,8 @@ CHARACTERS = dict(zip(DIGITS, "零一二三四五六七八九", strict=True))
 DIGITS_PER_UTTERANCE = (3, 7)
 #: share of the numbers that are one digit
 ALONE = 0.4
+#: the task whose sentences come from a file
+OWN_TEXT = "text"
 
 SYLLABLES_PER_SENTENCE = (4, 16)
 #: what everyday sentences are: phrases, words in a plausible order, one to three words by themselves
@@ -66,7 +68,7 @@ def sentences(task: str, split: str, count: int, seed: int = 0) -> Iterator[Sent
 
 def generator(seed: int, task: str, split: str, index: int, stream: int) -> np.random.Generator:
     """The random numbers of one utterance."""
-    return np.random.default_rng([seed, list(TASKS).index(task), SPLITS.index(split), index, stream])
+    return np.random.default_rng([seed, (*TASKS, OWN_TEXT).index(task), SPLITS.index(split), index, stream])
 
 
 Draw = Callable[[np.random.Generator, int], Sentence]
@@ -130,9 +132,7 @@ def _everyday(rng: np.random.Generator) -> Draw:
     def draw(rng: np.random.Generator, index: int) -> Sentence:
         kind = str(rng.choice(list(EVERYDAY), p=list(EVERYDAY.values())))
         if kind == "phrase":
-            text = phrase(rng)
-            plain, full = from_hanzi(text, sandhi="yi_bu"), from_hanzi(text, sandhi="full")
-            return Sentence(tuple(from_hanzi(text)), text, _with_neutral_tones(text, plain, full))
+            return read_aloud(phrase(rng))
         word = by_syllable[turns[index % len(turns)]].draw(rng)
         if kind == "chain":
             low, high = SYLLABLES_PER_SENTENCE
@@ -140,6 +140,20 @@ def _everyday(rng: np.random.Generator) -> Draw:
         return _joined([word, *(every.draw(rng) for _ in range(int(rng.integers(3))))])
 
     return draw
+
+
+def read_aloud(text: str, where: str = "") -> Sentence:
+    """Characters as they are said: tones change where words meet, and some are lost.
+
+    Args:
+        text: characters, and marks between them.
+        where: they stand, for the message.
+
+    Raises:
+        DataError: something in it cannot be read.
+    """
+    pinyin, plain, full = (from_hanzi(text, where=where, sandhi=kind) for kind in sandhi.KINDS)
+    return Sentence(tuple(pinyin), text, _with_neutral_tones("".join(hanzi_runs(text)), plain, full))
 
 
 def _joined(words: Sequence[_Word]) -> Sentence:

@@ -1,9 +1,9 @@
 """The default corpus: synthesised Mandarin, made on any machine without a download.
 
-Four tasks. `digits`: three to seven digits per utterance; `numbers`: one to seven, many of them alone. `mandarin`:
-sentences of real words drawn from jieba's dictionary by their frequency, with every toned syllable of Mandarin in the
-training set. `everyday`: what people say, with numbers, dates and names. espeak-ng speaks, or whoever is asked of the
-room `voices`.
+Four tasks, or sentences of one's own. `digits`: three to seven digits per utterance; `numbers`: one to seven, many of
+them alone. `mandarin`: sentences of real words drawn from jieba's dictionary by their frequency, with every toned
+syllable of Mandarin in the training set. `everyday`: what people say, with numbers, dates and names. espeak-ng speaks,
+or whoever is asked of the room `voices`.
 
     prepare("data/digits", task="digits")  # {"train": Path("data/digits/train.jsonl"), ...}
 
@@ -26,9 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfcnn_ms.audio.wave import SAMPLE_RATE, duration, write_wave
-from dfcnn_ms.corpora.making import Workers, is_complete, write_note
+from dfcnn_ms.corpora import own_text
+from dfcnn_ms.corpora.making import Workers, digest, is_complete, write_note
 from dfcnn_ms.corpora.manifest import Utterance, write_manifest
-from dfcnn_ms.corpora.sentences import SOUND, SPLITS, TASKS, VOICE, Sentence, generator, sentences
+from dfcnn_ms.corpora.sentences import OWN_TEXT, SOUND, SPLITS, TASKS, VOICE, Sentence, generator, sentences
 from dfcnn_ms.corpora.voices import table
 from dfcnn_ms.corpora.voices.spoken import Array, Voice
 from dfcnn_ms.errors import ConfigError
@@ -189,8 +190,9 @@ class Job:
 
 def prepare(
     out: str | os.PathLike[str],
-    task: str = "digits",
+    task: str | None = None,
     *,
+    text: str | os.PathLike[str] | None = None,
     voices: str = ESPEAK,
     seed: int = 0,
     train: int | None = None,
@@ -205,11 +207,14 @@ def prepare(
 
     Args:
         out: folder for `train.jsonl`, `dev.jsonl`, `test.jsonl` and the folder `audio`.
-        task: `digits`, `mandarin`, `everyday` or `numbers`.
+        task: `digits`, `mandarin`, `everyday` or `numbers`; `digits` if neither this nor a text is given.
+        text: a file of sentences that are said instead, a line each, in characters; one in twenty is for dev, one in
+            twenty for test.
         voices: who speaks, such as `espeak,neural`; see `voices.table`. One that stands there twice speaks twice as
             often. Babble is always espeak-ng's.
         seed: another seed gives other sentences in another manner.
-        train, dev, test: number of utterances; the default depends on the task (see `COUNTS`).
+        train, dev, test: number of utterances; the default depends on the task (see `COUNTS`). Of a text: each sentence
+            once in every take; with more of them it is said from the beginning again.
         takes: how many people say each sentence, one after another and in one rhythm; the neural voice speaks it once.
         words: give each word a line of its own, cut out of its utterance; for digits.
         workers: processes; as many as the machine has cores if not given, 1 uses no other process.
@@ -221,16 +226,21 @@ def prepare(
 
     Raises:
         ConfigError: an unknown task or voice, an impossible count, or a folder with another corpus in it.
+        DataError: the text cannot be read.
         DeviceError: a synthesiser is not installed.
     """
     out = Path(out)
-    counts = _counts(task, {"train": train, "dev": dev, "test": test})
+    _require(text is None or task is None, f"text and task: both say what is said; got {text} and {task}, wanted one")
+    task = task or (OWN_TEXT if text else "digits")
+    own = own_text.read(Path(text)) if text else {}
+    counts = _counts(task, {"train": train, "dev": dev, "test": test}, {s: len(own[s]) * takes for s in own})
     _require(seed >= 0, f"seed must be 0 or more; got {seed}")
     _require(workers is None or workers >= 1, f"workers must be 1 or more; got {workers}")
     _require(1 <= takes <= MOST_TAKES, f"takes: got {takes}, wanted 1 to {MOST_TAKES}")
     _require(not words or task == "digits", f"words: only digits are said one by one; got task {task!r}")
     speakers = table.named(voices)
     parameters = {"corpus": "synth", "version": VERSION, "task": task, "seed": seed} | counts
+    parameters |= {"text": digest([[one.text for one in own[split]] for split in SPLITS])[:12]} if own else {}
     parameters |= {"words": True} if words else {}
     parameters |= {} if takes == 1 else {"takes": takes}
     parameters |= {} if speakers == (ESPEAK,) else {"voices": ",".join(speakers)}
@@ -243,10 +253,10 @@ def prepare(
     for name in dict.fromkeys((ESPEAK, *speakers)):
         table.VOICES[name].check()  # fails here, in one sentence, rather than in every worker
     write_note(out, parameters, complete=False)
-    spoken = {split: list(sentences(task, split, math.ceil(counts[split] / takes), seed)) for split in SPLITS}
+    spoken = own or {split: list(sentences(task, split, math.ceil(counts[split] / takes), seed)) for split in SPLITS}
     jobs = [
-        Job(task, split, index, seed, said[index // takes], str(out), speakers, takes)
-        for split, said in spoken.items()
+        Job(task, split, index, seed, spoken[split][index // takes % len(spoken[split])], str(out), speakers, takes)
+        for split in SPLITS
         for index in range(counts[split])
     ]
     processes = Workers(workers or os.cpu_count() or 1, progress)
@@ -369,9 +379,11 @@ def _write(job: Job) -> None:
     write_wave(job.path, speak(job))
 
 
-def _counts(task: str, asked: dict[str, int | None]) -> dict[str, int]:
-    _require(task in TASKS, f"unknown task {task!r}; choose one of: {', '.join(TASKS)}")
-    counts = {split: COUNTS[task][split] if count is None else count for split, count in asked.items()}
+def _counts(task: str, asked: dict[str, int | None], own: dict[str, int]) -> dict[str, int]:
+    """How many utterances of each split: what was asked for, else as many as a text gives, else as ever."""
+    _require(bool(own) or task in TASKS, f"unknown task {task!r}; choose one of: {', '.join(TASKS)}")
+    usual = own or COUNTS[task]
+    counts = {split: usual[split] if count is None else count for split, count in asked.items()}
     for split, count in counts.items():
         _require(count >= 1, f"{split}: cannot make {count} utterances; give 1 or more")
     return counts

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,7 @@ from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
 from dfcnn_ms.corpora import synth
 from dfcnn_ms.corpora.making import Workers
 from dfcnn_ms.corpora.manifest import check_audio, read_manifest
+from dfcnn_ms.corpora.own_text import read as read_own_text
 from dfcnn_ms.corpora.recipes import prepare as prepare_recipe
 from dfcnn_ms.corpora.sentences import ALONE, Sentence, sentences
 from dfcnn_ms.corpora.synth import Job, Manner, prepare, speak
@@ -179,6 +181,7 @@ def test_foreign_audio_is_not_taken_for_ours(tmp_path):
         ({"train": 0}, "train: cannot make 0 utterances"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"workers": 0}, "workers must be 1 or more"),
+        ({"task": "digits", "text": "mine.txt"}, "text and task: both say what is said; got mine.txt and digits"),
     ],
 )
 def test_impossible_requests(tmp_path, options, complaint):
@@ -258,6 +261,61 @@ def test_every_syllable_of_a_long_sentence_is_spoken():
             " ".join(work.sentence.pinyin), work.voice, manner.rate, manner.pitch, manner.pitch_range
         )
         assert len(starts) == len(work.sentence.pinyin)
+
+
+def own_text(folder: Path, lines: list[str]) -> Path:
+    (folder / "mine.txt").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "mine.txt"
+
+
+def test_sentences_of_a_file_are_said(tmp_path):
+    text = own_text(tmp_path, ["我不是学生，他是。", "", "你好", "今天很冷", "你好", "他们在学校"])
+    made = prepare(tmp_path / "corpus", text=text, takes=2, workers=1, progress=False)
+    lines = {split: read_manifest(manifest) for split, manifest in made.items()}
+    assert {split: len(of) for split, of in lines.items()} == {"train": 4, "dev": 2, "test": 2}
+    said = [line for of in lines.values() for line in of]
+    assert Counter(line.text for line in said) == dict.fromkeys(["我不是学生他是", "你好", "今天很冷", "他们在学校"], 2)
+    assert {" ".join(line.pinyin) for line in said} >= {"jin1 tian1 hen3 leng3", "ni3 hao3"}
+
+
+def test_what_is_said_of_a_text_has_sandhi_and_its_label_has_none():
+    (sentence,) = [one for one in own_text_of("老虎很好", "你好", "一个") if one.text == "你好"]
+    assert (sentence.pinyin, sentence.said) == (("ni3", "hao3"), ("ni2", "hao3"))
+
+
+def own_text_of(*lines: str) -> list[Sentence]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [one for split in read_own_text(own_text(Path(folder), list(lines))).values() for one in split]
+
+
+def test_one_sentence_in_twenty_is_held_out_wherever_it_stands(tmp_path):
+    lines = ["".join(row) for row in itertools.product("天地人你我他", repeat=2)] + ["今天很冷"] * 9
+    there = read_own_text(own_text(tmp_path, lines))
+    assert {split: len(of) for split, of in there.items()} == {"dev": 1, "test": 1, "train": 35}
+    assert read_own_text(own_text(tmp_path, lines[::-1])) == there
+    assert len({one.text for of in there.values() for one in of}) == 37
+
+
+def test_a_text_may_be_said_more_often_than_it_has_sentences(tmp_path):
+    text = own_text(tmp_path, ["你好", "今天", "学校"])
+    manifests = prepare(tmp_path / "c", text=text, train=3, dev=1, test=1, workers=1, progress=False)
+    assert len({line.text for line in read_manifest(manifests["train"])}) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ([], r"mine.txt: different sentences: got 0, wanted 3 or more, a line each"),
+        (["你好", "你好", "今天"], r"mine.txt: different sentences: got 2"),
+        (["你好", "我有35个"], r"mine.txt:2: .*write figures as they are said"),
+        (["hello"], r"mine.txt:1: "),
+        (["你好", "嗯"], r"mine.txt:2: no voice says n2; leave the line out"),
+    ],
+)
+def test_a_text_that_nobody_can_say(tmp_path, lines, complaint):
+    with pytest.raises(DataError, match=complaint):
+        prepare(tmp_path / "corpus", text=own_text(tmp_path, lines))
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_noise_is_as_loud_as_asked():
