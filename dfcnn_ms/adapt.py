@@ -103,12 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rate", type=float, help=f"peak learning rate (default: {RATE:g} times that of the checkpoint's training)"
     )
     arguments.add_argument("--seed", type=int, default=0, help="of all draws and of the training (default: 0)")
-    arguments.add_argument(
-        "--summary-base-dir",
-        type=Path,
-        default=Path("summary"),
-        help="where the run's folder is made (default: summary)",
-    )
+    cli.add_summary_base_dir(arguments)
     arguments.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped; same flags")
     cli.add_device_target(arguments)
     return arguments

@@ -95,6 +95,16 @@ def add_device_target(arguments: argparse.ArgumentParser) -> None:
     )
 
 
+def add_summary_base_dir(arguments: argparse.ArgumentParser) -> None:
+    """Declares ``--summary-base-dir``, of commands that train."""
+    arguments.add_argument(
+        "--summary-base-dir",
+        type=Path,
+        default=Path("summary"),
+        help="where run folders are made (default: summary)",
+    )
+
+
 def check_output(flag: str, path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
     """Finds out before the work that its result has nowhere to go; None is no output."""
     if path is None:

