@@ -469,8 +469,9 @@ def test_trimming_leaves_the_sound_and_at_most_so_much_quiet(before, after, most
     trimmed = Trim(seconds=(0.0, most))(wave, np.random.default_rng(seed))
     start = next(place for place in range(len(wave)) if np.array_equal(wave[place : place + len(trimmed)], trimmed))
     moment = SAMPLE_RATE // 100
-    assert before - most * SAMPLE_RATE - moment <= start <= before
-    assert before + 3200 <= start + len(trimmed) <= before + 3200 + most * SAMPLE_RATE + moment
+    # a moment with so few samples of the sound that it is quiet may go
+    assert before - most * SAMPLE_RATE - moment <= start < before + moment
+    assert before + 3200 - moment < start + len(trimmed) <= before + 3200 + most * SAMPLE_RATE + moment
 
 
 def test_silence_is_not_trimmed():
