@@ -76,7 +76,8 @@ class DataConfig(Section):
 class AugmentConfig(Section):
     """What happens to each training sentence anew in each epoch: to its wave, its spectrum, then to its features.
 
-    ``spectrum`` wants features that have one: ``clip_mel``.
+    ``spectrum`` wants features that have one: ``clip_mel``. In a page, the name of another page (``augment: people``)
+    takes over what that one says.
     """
 
     wave: tuple[component(WAVE_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
@@ -228,10 +229,10 @@ def load_config(name: str, overrides: Iterable[str] = ()) -> Config:
         ConfigError: one sentence that names the page and the key.
     """
     path = find_config(name)
-    page = _read_page(path)
+    page = _with_shared(_read_page(path), path)
     for override in overrides:
         _apply(page, override)
-    return parse_config(page, where=str(path))
+    return parse_config(_with_shared(page, path), where=str(path))
 
 
 def parse_config(page: Mapping[str, Any], where: str) -> Config:
@@ -284,6 +285,20 @@ def _read_page(path: Path) -> dict[str, Any]:
     if not isinstance(page, dict):
         raise ConfigError(f"{path}: got {type(page).__name__}, wanted a page of sections such as 'data:' and 'train:'")
     return page
+
+
+def _with_shared(page: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The same page; where its augmentation is the name of another page, with that one's augmentation."""
+    name = page.get("augment")
+    if not isinstance(name, str):
+        return page
+    try:
+        shared = _read_page(find_config(name)).get("augment")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: augment: {error}") from None
+    if not isinstance(shared, dict):
+        raise ConfigError(f"{path}: augment: {name} has no augmentation of its own; write it out, or name another page")
+    return page | {"augment": shared}
 
 
 def _apply(page: dict[str, Any], override: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,30 @@ def test_overrides_reach_into_lists_and_keep_the_rest():
     assert config.model.blocks[1:] == plain.model.blocks[1:]
     assert (config.train.epochs, config.train.amp) == (2, "off")
     assert config.data == plain.data
+
+
+def test_a_page_takes_over_the_augmentation_of_another(tmp_path):
+    page = read_yaml(find_config("digits").read_text(encoding="utf-8")) | {"augment": "people"}
+    (tmp_path / "mine.yaml").write_text(write_yaml(page), encoding="utf-8")
+    mine, people = load_config(str(tmp_path / "mine.yaml")), load_config("people")
+    assert mine.augment == people.augment != load_config("digits").augment
+    assert load_config("digits", ["augment=people"]).augment == people.augment
+    changed = load_config(str(tmp_path / "mine.yaml"), ["augment.wave.0.probability=0.125"]).augment
+    assert changed.wave[0].probability == 0.125 and changed.wave[1:] == people.augment.wave[1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("peeple", "digits.yaml: augment: peeple: no such configuration; give a YAML file, or one of: "),
+        ("plain.yaml", "digits.yaml: augment: plain.yaml has no augmentation of its own; write it out"),
+    ],
+)
+def test_an_augmentation_that_is_not_there(tmp_path, monkeypatch, name, complaint):
+    monkeypatch.chdir(tmp_path)
+    Path("plain.yaml").write_text("name: plain\n")
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        load_config("digits", [f"augment={name}"])
 
 
 def test_a_bare_name_finds_the_shipped_page_and_a_path_any_page(tmp_path, monkeypatch):
