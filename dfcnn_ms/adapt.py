@@ -17,6 +17,7 @@ from dfcnn_ms.evaluation.comparison import Comparison
 from dfcnn_ms.evaluation.results import rate_name, total
 from dfcnn_ms.evaluation.runs import Run, interval
 from dfcnn_ms.reporting.comparison import CHANCE
+from dfcnn_ms.runtime.in_the_box import choose
 from dfcnn_ms.wording import many
 
 EXAMPLE = "python -m dfcnn_ms.adapt --ckpt dfcnn.ckpt --manifest mine/train.jsonl"
@@ -26,8 +27,11 @@ def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, adapts, prints before and after, and writes the new network if it is better."""
     argv = cli.with_plugins(argv)
     options = _parser().parse_args(argv)
-    options.out = options.out or out_beside(options.ckpt)
+    chosen = choose(options.ckpt)
+    options.ckpt = chosen.network
+    options.out = options.out or out_beside(Path(chosen.network.name) if chosen.box else chosen.network)
     check(options)
+    chosen.say()
 
     from dfcnn_ms.training import run_folder
 
@@ -77,7 +81,7 @@ def job_of(options: argparse.Namespace, run: Path) -> Adaptation:
 def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser("adapt", "Let a trained network learn one person's own voice.", EXAMPLE)
     arguments.add_argument(
-        "--ckpt", type=Path, default=Path("dfcnn.ckpt"), help="default: dfcnn.ckpt; it is not changed"
+        "--ckpt", type=Path, help="default: dfcnn.ckpt; where there is none, the network in the box; it is not changed"
     )
     arguments.add_argument(
         "--manifest", type=Path, required=True, help="recordings of the voice, as prepare writes them"

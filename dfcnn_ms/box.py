@@ -10,20 +10,18 @@ from dfcnn_ms import cli
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.exporting import boxed
 from dfcnn_ms.exporting.formats import FORMATS, Job
+from dfcnn_ms.runtime import half
 from dfcnn_ms.runtime.in_the_box import ASSETS
 
 EXAMPLE = "python -m dfcnn_ms.box --ckpt dfcnn.ckpt --lm syllables.bin --hanzi-model hanzi.bin"
-
-#: formats of `export` that this package runs without MindSpore; the first is what is meant
-EXPORTED = ("onnx-int8", "onnx")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, exports a checkpoint, writes the folder, and says how long each file is."""
     argv = cli.with_plugins(argv)
     options = _parser().parse_args(argv)
-    if options.ckpt.suffix == ".onnx" and (options.format or options.manifest):
-        raise ConfigError(f"--ckpt {options.ckpt}: is exported already; leave out --format and --manifest")
+    if options.ckpt.suffix == half.SUFFIX and options.manifest:
+        raise ConfigError(f"--ckpt {options.ckpt}: is in half precision already; leave out --manifest")
     with tempfile.TemporaryDirectory() as folder:
         network, said = exported(options, Path(folder))
         parts = boxed.Parts(network, options.lm, options.hanzi_model)
@@ -38,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser("box", "Put a network into the package, for everybody who names none with --ckpt.", EXAMPLE)
     arguments.add_argument(
-        "--ckpt", type=Path, required=True, help="a checkpoint, or the .onnx file that dfcnn_ms.export made of it"
+        "--ckpt", type=Path, required=True, help="a checkpoint, or what export --format half made of it"
     )
     arguments.add_argument(
         "--lm", type=Path, required=True, metavar="FILE", help="the n-gram model that it was tuned with"
@@ -46,7 +44,6 @@ def _parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--hanzi-model", type=Path, metavar="FILE", help="model of the characters (default: jieba's dictionary)"
     )
-    arguments.add_argument("--format", choices=EXPORTED, help=f"of a checkpoint (default: {EXPORTED[0]})")
     arguments.add_argument(
         "--manifest", type=Path, help="recordings to check with (default: the dev set that the checkpoint remembers)"
     )
@@ -58,14 +55,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def exported(options: argparse.Namespace, folder: Path) -> tuple[Path, str]:
-    """The exported network, and what there is to say about it; a checkpoint becomes one in the folder."""
-    if options.ckpt.suffix == ".onnx":
+    """The network in half precision, and what there is to say about it; a checkpoint becomes one in the folder."""
+    if options.ckpt.suffix == half.SUFFIX:
         return options.ckpt, ""
     from dfcnn_ms.exporting import mindspore_side
 
-    network = folder / "network.onnx"
+    network = folder / f"network{half.SUFFIX}"
     job = Job(options.ckpt, mindspore_side.read(options.ckpt), licence=options.license, manifest=options.manifest)
-    said = FORMATS[options.format or EXPORTED[0]].write(job, network, str(options.out))
+    said = FORMATS["half"].write(job, network, str(options.out))
     return network, said
 
 

@@ -15,7 +15,7 @@ from dfcnn_ms.decoding.hanzi.lexicon import build_lexicon
 from dfcnn_ms.decoding.hanzi.word_model import learn
 from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.exporting.boxed import Parts, files_of, write_files
-from dfcnn_ms.exporting.network import bundle_of, write
+from dfcnn_ms.runtime.half import Half
 from dfcnn_ms.runtime.meta import Meta
 
 #: how the syllables are written
@@ -29,7 +29,7 @@ def characters(said: str) -> str:
 
 
 def network(path: Path, **changes: Any) -> Path:
-    """The exported network; `changes` replace values of its meta data."""
+    """The network in half precision; `changes` replace values of its meta data."""
     config = changes.pop("config", None) or parse_config(tone_checkpoint.CONFIG, "page")
     meta = Meta(config, tones.VOCABULARY, **{"decoding": DECODING} | changes)
     weights = tone_checkpoint.weights(config)
@@ -39,19 +39,18 @@ def network(path: Path, **changes: Any) -> Path:
         weights |= {f"{norm}.moving_mean": np.zeros(1), f"{norm}.moving_variance": np.ones(1)}
         weights.setdefault(f"{norm}.beta", np.zeros(1))
     weights = {name: np.asarray(value, np.float32) for name, value in weights.items()}
-    layers = write(meta, weights)
-    path.write_bytes(bundle_of(layers, meta, waveform=False, precision="float32").to_bytes())
+    path.write_bytes(Half.of(meta, weights).to_bytes())
     return path
 
 
 def parts(folder: Path, **changes: Any) -> Parts:
     """What a box is made of."""
-    network(folder / "net.onnx", **changes)
+    network(folder / "net.npz", **changes)
     train([said.split() for said in tone_checkpoint.SAID], order=2).save(folder / "lm.arpa")
     spelt = {written: [(0.0, (unit,))] for unit, written in WRITTEN.items()}
     lexicon = build_lexicon([(word, 10.0, "n") for word in spelt], lambda word: spelt[word])
     HanziModel(lexicon, learn(lexicon)).save(folder / "hanzi.bin")
-    return Parts(folder / "net.onnx", folder / "lm.arpa", folder / "hanzi.bin")
+    return Parts(folder / "net.npz", folder / "lm.arpa", folder / "hanzi.bin")
 
 
 def make(folder: Path) -> Path:

@@ -17,13 +17,12 @@ from dfcnn_ms.evaluation.evaluate import evaluate, read_set
 from dfcnn_ms.evaluation.results import total
 from dfcnn_ms.evaluation.runs import Run
 from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.runtime import half
 from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.wording import many
 
 log = logging.getLogger(__name__)
 
-#: the only sort of file that can learn
-SUFFIX = ".ckpt"
 VOICE, KNOWN = "the voice", "what it knew"
 
 
@@ -77,9 +76,10 @@ def check_can_learn(ckpt: Path) -> None:
     Raises:
         CheckpointError: see above.
     """
-    if ckpt.suffix != SUFFIX:
+    if ckpt.suffix not in half.LEARNING:
         raise CheckpointError(
-            f"{ckpt}: only a {SUFFIX} file can learn; give the one that it was exported from, and export the result"
+            f"{ckpt}: only a {' or '.join(half.LEARNING)} file can learn; give the one that it was exported from, and "
+            "export the result"
         )
 
 
@@ -130,7 +130,7 @@ def _about(ckpt: Path, sets: Sets, layers: str) -> dict[str, str | float]:
 
 def listen(ckpt: Path, device_target: str, sets: Sets) -> dict[str, Run]:
     """What a network hears in the recordings that it never learns from, by the decoder that training measures with."""
-    recognizer = Recognizer.load(ckpt, device_target)
+    recognizer = Recognizer.load(ckpt, "CPU" if ckpt.suffix == half.SUFFIX else device_target)
     heard = {}
     for name, manifest in ((VOICE, sets.held_out), (KNOWN, sets.known)):
         if manifest is not None:

@@ -82,5 +82,5 @@ def name_of(base: Config) -> str:
 
 
 def out_beside(ckpt: Path) -> Path:
-    """Where the adapted network goes unless it is said: beside the one that it was made of."""
+    """Where the adapted network goes unless it is said: beside the one that it was made of, if that has a folder."""
     return ckpt.with_name(f"{ckpt.stem}{_ENDING}.ckpt")

@@ -20,7 +20,7 @@ from dfcnn_ms.decoding.ngram import NgramModel
 from dfcnn_ms.decoding.tune import TUNED
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.files import check_outputs, replacing
-from dfcnn_ms.runtime.bundle import META
+from dfcnn_ms.runtime import half
 from dfcnn_ms.runtime.in_the_box import (
     CHARACTERS,
     CONTENTS,
@@ -41,7 +41,7 @@ class Parts:
     """What the box is made of.
 
     Attributes:
-        network: the file of an exported network.
+        network: the file of a network in half precision.
         language: the file of an n-gram model of its syllables.
         characters: the file of a model of the characters; None: everybody has jieba's dictionary.
     """
@@ -92,13 +92,11 @@ def in_words(files: Mapping[str, bytes]) -> str:
 
 
 def _network(parts: Parts, licence: str) -> bytes:
-    from dfcnn_ms.runtime.onnx import read
-
-    bundle, meta = read(parts.network)
-    _check(meta, parts)
-    page = json.loads(replace(meta, manifests={}, training=None).to_json())
+    stored = half.read(parts.network)
+    _check(stored.meta, parts)
+    page = json.loads(replace(stored.meta, manifests={}).to_json())
     public = Meta.from_json(json.dumps(_without_folders(page)), where=str(parts.network))
-    return bundle.of_features().saying(**{META: public.to_json(), "license": licence or LICENCE}).to_bytes()
+    return replace(stored, meta=public, licence=licence or LICENCE).to_bytes()
 
 
 def _check(meta: Meta, parts: Parts) -> None:

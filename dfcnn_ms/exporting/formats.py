@@ -121,12 +121,28 @@ def _onnx_int8(job: Job, path: Path, where: str) -> str:
     small = _run(bundle.of_features())
     if job.waveform:  # the sound in front is that of float32; here it is seen that it runs, and how many steps it gives
         check(difference(job.recognizer.frontend, small, _run(bundle), job.waves, of_waves=True), where, ANY)
+    return _as_good(job, small, "8 bits", where)
+
+
+def _half(job: Job, path: Path, where: str) -> str:
+    from dfcnn_ms.runtime import half
+
+    path.write_bytes(half.Half.of(job.original.meta, job.original.weights, job.licence).to_bytes())
+    return _as_good(job, half.in_use(half.read(path), path, "CPU").acoustics, "16 bits", where)
+
+
+def _as_good(job: Job, acoustics: Acoustics, bits: str, where: str) -> str:
+    """The errors of the dev set after and before some bits were left out.
+
+    Raises:
+        CheckpointError: there are more of them.
+    """
     before = error_of(job, job.recognizer, "MindSpore")
-    after = error_of(job, job.with_acoustics(small), "8 bits")
+    after = error_of(job, job.with_acoustics(acoustics), bits)
     said = f"{job.recognizer.unit} error {100 * after:.2f} %, {100 * before:.2f} % before, of the dev set"
     if abs(after - before) > MOST_CHANGE:
         raise CheckpointError(
-            f"{where}: not written: in 8 bits {said}; a change of at most {100 * MOST_CHANGE:.1f} points is allowed; "
+            f"{where}: not written: in {bits} {said}; a change of at most {100 * MOST_CHANGE:.1f} points is allowed; "
             "use --format onnx"
         )
     return said
@@ -157,6 +173,7 @@ def _air(job: Job, path: Path, where: str) -> str:
 FORMATS: dict[str, Format] = {
     "onnx": Format(".onnx", _onnx, for_waves=True),
     "onnx-int8": Format(".onnx", _onnx_int8, for_waves=True),
+    "half": Format(".npz", _half),
     "mindir": Format(".mindir", _mindir),
     "air": Format(".air", _air),
 }

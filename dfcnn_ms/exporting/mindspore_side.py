@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from dfcnn_ms.errors import CheckpointError, ConfigError, DeviceError
-from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.runtime import checkpoint, half
 from dfcnn_ms.runtime.acoustic import Acoustic
 from dfcnn_ms.runtime.device import available_devices, use_device, use_mode
 from dfcnn_ms.runtime.meta import Meta
@@ -42,8 +42,10 @@ def read(path: Path) -> Original:
     Raises:
         CheckpointError: it cannot be read, or is none of ours.
     """
-    if path.suffix != ".ckpt":
-        raise CheckpointError(f"{path}: wanted a checkpoint of dfcnn_ms.train, a file that ends in .ckpt")
+    if path.suffix not in half.LEARNING:
+        raise CheckpointError(
+            f"{path}: wanted a checkpoint of dfcnn_ms.train, a file that ends in {' or '.join(half.LEARNING)}"
+        )
     loaded = checkpoint.for_use(path, "CPU")
     assert isinstance(loaded.acoustics, Acoustic)
     return Original(loaded.acoustics.network, loaded.acoustics, loaded.meta)

@@ -19,6 +19,7 @@ from mindspore.train import checkpoint_pb2
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.files import replacing
 from dfcnn_ms.models.cells.dropout import COUNTER
+from dfcnn_ms.runtime import half
 from dfcnn_ms.runtime.acoustic import Acoustic
 from dfcnn_ms.runtime.device import use_device, use_mode
 from dfcnn_ms.runtime.loaded import Loaded, check_there
@@ -113,13 +114,16 @@ def update_decoding(path: str | Path, values: Mapping[str, float]) -> None:
 
 
 def load(path: str | Path) -> Checkpoint:
-    """Reads and verifies a checkpoint of this package.
+    """Reads and verifies a checkpoint of this package, or the same in half precision.
 
     Raises:
         CheckpointError: missing, a directory, truncated, corrupt, or not one of ours.
     """
     path = Path(path)
     check_there(path)
+    if path.suffix == half.SUFFIX:
+        stored = half.read(path)
+        return Checkpoint(stored.meta, {name: Parameter(value, name=name) for name, value in stored.weights.items()})
     parameters = _read(path)
     if _META not in parameters:
         raise CheckpointError(f"{path}: a MindSpore checkpoint, but not one that dfcnn_ms.train wrote; train one first")

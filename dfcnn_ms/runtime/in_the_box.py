@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: the folder, inside the package in a checkout and in a wheel
 ASSETS = Path(__file__).parents[1] / "assets"
 CONTENTS = "contents.json"
-NETWORK, LANGUAGE, CHARACTERS = "mandarin.onnx", "syllables.bin", "hanzi.bin.xz"
+NETWORK, LANGUAGE, CHARACTERS = "mandarin.npz", "syllables.bin", "hanzi.bin.xz"
 #: of the table of contents
 FORMAT = 1
 #: bytes of all files together
@@ -43,7 +43,7 @@ class Box:
     """What is in the box.
 
     Attributes:
-        network: exported, with the weights of its language model.
+        network: in half precision, with the weights of its language model.
         language: n-grams of its syllables.
         characters: a packed model of the characters; None: jieba's dictionary is enough.
     """

@@ -62,10 +62,23 @@ def _update_onnx(path: Path, values: Mapping[str, float]) -> None:
     onnx.update_decoding(path, values)
 
 
+def _load_half(path: Path, device_target: str) -> Loaded:
+    with _where_it_runs(path):
+        from dfcnn_ms.runtime import half, onnx  # noqa: F401 (what is missing is said here)
+    return half.for_use(path, device_target)
+
+
+def _update_half(path: Path, values: Mapping[str, float]) -> None:
+    from dfcnn_ms.runtime import half
+
+    half.update_decoding(path, values)
+
+
 #: suffix of a file -> how it is used
 LOADERS: dict[str, Loader] = {
     ".ckpt": Loader(_load_checkpoint, _update_checkpoint),
     ".onnx": Loader(_load_onnx, _update_onnx),
+    ".npz": Loader(_load_half, _update_half),
 }
 
 
@@ -78,5 +91,6 @@ def loader_of(path: str | Path) -> Loader:
     path = Path(path)
     check_there(path)
     if path.suffix not in LOADERS:
-        raise CheckpointError(f"{path}: wanted a stored network, a file that ends in {' or '.join(LOADERS)}")
+        *others, last = LOADERS
+        raise CheckpointError(f"{path}: wanted a stored network, a file that ends in {', '.join(others)} or {last}")
     return LOADERS[path.suffix]

@@ -30,6 +30,7 @@ FORMATS = {
     "kaldi": ("manifests", 60),
     "checkpoint": ("checkpoints", 10),
     "bundle": ("bundles", 60),
+    "half": ("bundles", 60),
     "tar_gz": ("archives", 60),
     "zip": ("archives", 60),
 }

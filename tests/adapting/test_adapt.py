@@ -201,7 +201,7 @@ def test_without_a_gain_nothing_is_written(place: Path, tmp_path: Path, capsys: 
 
 #: flags -> kind of error and sentence; {place} is the folder of the fixture
 REFUSED = {
-    "an exported network": (["--ckpt", "{place}/base.onnx"], CheckpointError, "only a .ckpt file can learn"),
+    "an exported network": (["--ckpt", "{place}/base.onnx"], CheckpointError, "only a .ckpt or .npz file can learn"),
     "no network": (["--ckpt", "{place}/no.ckpt"], CheckpointError, "no such checkpoint"),
     "no manifest": (["--manifest", "{place}/no.jsonl"], DataError, "no such manifest"),
     "an unknown syllable": (["--manifest", "{place}/foreign.jsonl"], DataError, "foreign.jsonl:1: unit 'ma3' is not"),

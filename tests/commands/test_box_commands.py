@@ -137,7 +137,7 @@ def test_what_was_trained_here_listens_as_ever(
 
 
 def test_eval_wants_a_manifest(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match=r"mandarin\.onnx: remembers no test set; give one with --manifest t"):
+    with pytest.raises(ConfigError, match=r"mandarin\.npz: remembers no test set; give one with --manifest t"):
         eval.main([])
     eval.main(["--manifest", "dev.jsonl"])
     said = capsys.readouterr().out

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import box_of_tones
+import numpy as np
 import pytest
 import tone_checkpoint
 from hatchling.builders.plugin.interface import BuilderInterface
@@ -20,7 +21,7 @@ from dfcnn_ms.decoding.ngram import NgramModel
 from dfcnn_ms.errors import CheckpointError, ConfigError, DataError
 from dfcnn_ms.exporting import boxed
 from dfcnn_ms.exporting.boxed import Parts, files_of
-from dfcnn_ms.runtime import in_the_box, onnx
+from dfcnn_ms.runtime import half, in_the_box
 from dfcnn_ms.runtime.in_the_box import CHARACTERS, CONTENTS, LANGUAGE, NETWORK
 
 ROOT = Path(__file__).parents[2]
@@ -57,13 +58,14 @@ def test_it_holds_each_part_and_their_hashes(parts: Parts, files: dict[str, byte
 
 def test_nothing_tells_where_it_was_made(parts: Parts, files: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / NETWORK).write_bytes(files[NETWORK])
-    before, meta = onnx.read(parts.network)[1], onnx.read(tmp_path / NETWORK)[1]
-    assert b"somewhere" in parts.network.read_bytes() and b"somewhere" not in files[NETWORK]
+    before, found = half.read(parts.network).meta, half.read(tmp_path / NETWORK)
+    meta = found.meta
+    assert "somewhere" in before.to_json() and "somewhere" not in meta.to_json()
     assert meta.manifests == {}
     assert meta.config.data.model_dump(mode="json")["mix"] == {"train.jsonl": 2.0}
     data = before.config.data.model_copy(update={"train": Path("train.jsonl"), "mix": {Path("train.jsonl"): 2.0}})
     assert meta == replace(before, manifests={}, config=before.config.model_copy(update={"data": data}))
-    assert onnx.read(tmp_path / NETWORK)[0].metadata["license"] == boxed.LICENCE
+    assert found.licence == boxed.LICENCE
 
 
 def test_the_same_parts_give_the_same_bytes(
@@ -95,8 +97,10 @@ def test_a_checkpoint_is_exported_on_the_way(
     monkeypatch.setattr(in_the_box, "ASSETS", tmp_path / "assets")
     found = in_the_box.opened()
     assert found is not None
-    bundle, meta = onnx.read(found.network)
-    assert (bundle.metadata["precision"], meta.decoding) == ("int8", box_of_tones.DECODING)
+    given, got = checkpoint.load(ckpt), checkpoint.load(found.network)
+    assert got.meta.decoding == box_of_tones.DECODING and [*got.weights] == [*given.weights]
+    for name, value in got.weights.items():
+        assert np.allclose(value.asnumpy(), given.weights[name].asnumpy(), rtol=2**-11)
 
 
 def test_what_everybody_would_have_to_carry_is_limited(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +108,7 @@ def test_what_everybody_would_have_to_carry_is_limited(parts: Parts, monkeypatch
     monkeypatch.setattr(boxed, "MOST_BYTES", total)
     files_of(parts)
     monkeypatch.setattr(boxed, "MOST_BYTES", total - 1)
-    with pytest.raises(ConfigError, match=r"^the box would have 0\.\d MB \(mandarin\.onnx 0\.\d+ MB, syllables\.bin"):
+    with pytest.raises(ConfigError, match=r"^the box would have 0\.\d MB \(mandarin\.npz 0\.\d+ MB, syllables\.bin"):
         files_of(parts)
     assert in_the_box.MOST_BYTES == 15_000_000
 
@@ -114,18 +118,18 @@ def test_what_will_not_do_is_refused(parts: Parts, tmp_path: Path) -> None:
     characters = parse_config(tone_checkpoint.CONFIG, "page")
     data = characters.data.model_copy(update={"labels": "as_written"})
     for config in (words, characters.model_copy(update={"data": data})):
-        other = box_of_tones.network(tmp_path / "other.onnx", config=config)
-        with pytest.raises(ConfigError, match=r"other\.onnx: the network in the box writes sentences in pinyin, by C"):
+        other = box_of_tones.network(tmp_path / "other.npz", config=config)
+        with pytest.raises(ConfigError, match=r"other\.npz: the network in the box writes sentences in pinyin, by C"):
             files_of(replace(parts, network=other))
-    untuned = box_of_tones.network(tmp_path / "untuned.onnx", decoding={"lm_weight": 0.5})
-    with pytest.raises(ConfigError, match=r"untuned\.onnx: has no length_bonus for its .* tune --ckpt \S+ --lm \S+$"):
+    untuned = box_of_tones.network(tmp_path / "untuned.npz", decoding={"lm_weight": 0.5})
+    with pytest.raises(ConfigError, match=r"untuned\.npz: has no length_bonus for its .* tune --ckpt \S+ --lm \S+$"):
         files_of(replace(parts, network=untuned))
     (tmp_path / "a.bin").write_bytes(b"nothing of the kind")
     for changed in ({"language": tmp_path / "a.bin"}, {"characters": tmp_path / "a.bin"}):
         with pytest.raises(DataError, match=r"a\.bin: "):
             files_of(replace(parts, **changed))
-    with pytest.raises(CheckpointError, match=r"no\.onnx: no such checkpoint"):
-        files_of(replace(parts, network=tmp_path / "no.onnx"))
+    with pytest.raises(CheckpointError, match=r"no\.npz: no such checkpoint"):
+        files_of(replace(parts, network=tmp_path / "no.npz"))
 
 
 def test_no_part_is_written_over(parts: Parts, files: dict[str, bytes], tmp_path: Path) -> None:
@@ -133,8 +137,8 @@ def test_no_part_is_written_over(parts: Parts, files: dict[str, bytes], tmp_path
     made_of = replace(parts, network=tmp_path / NETWORK)
     with pytest.raises(ConfigError, match="would be written over"):
         boxed.write_files(files, tmp_path, made_of)
-    with pytest.raises(ConfigError, match="is exported already; leave out --format and --manifest"):
-        box.main(["--ckpt", str(parts.network), "--lm", str(parts.language), "--format", "onnx"])
+    with pytest.raises(ConfigError, match="is in half precision already; leave out --manifest"):
+        box.main(["--ckpt", str(parts.network), "--lm", str(parts.language), "--manifest", "dev.jsonl"])
 
 
 def carried(builder: type[BuilderInterface], root: Path) -> set[str]:

@@ -127,4 +127,4 @@ def test_bad_input_is_one_sentence(
 
 def test_every_format_can_be_asked_for() -> None:
     assert importlib.import_module("dfcnn_ms.export").FORMATS is formats.FORMATS
-    assert set(formats.FORMATS) == {"onnx", "onnx-int8", "mindir", "air"}
+    assert set(formats.FORMATS) == {"onnx", "onnx-int8", "half", "mindir", "air"}
