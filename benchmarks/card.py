@@ -1,0 +1,115 @@
+"""The figures of a model card: errors by test set, in noise, and in slow and fast speech.
+
+    python benchmarks/card.py voices=data/neural/test.jsonl words=data/words/test.jsonl
+    python benchmarks/card.py --ckpt mandarin.ckpt --lm syllables.bin words=data/words/test.jsonl --worse words
+
+prints rows of Markdown tables; without ``--ckpt`` for the network in the box, which brings its language model along.
+``--worse NAME`` hears that set again with noise of four levels added, and spoken slower and faster (by Praat: the pitch
+stays). Intervals are those of `eval`. ``--keep FOLDER`` leaves the JSON of each run there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfcnn_ms.audio.augment import add_noise_at_snr, coloured_noise
+from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, write_wave
+from dfcnn_ms.corpora.manifest import Utterance, read_manifest, read_utterance, write_manifest
+
+RATIOS = (20, 10, 5, 0)
+Change = Callable[[Array, np.random.Generator], Array]
+#: how many times as long as it was spoken
+TEMPI = (0.7, 0.85, 1.2, 1.5)
+HEAD = "| Test set | Speakers | Utterances | Greedy | With 3-gram (95 %) | Without tones (95 %) | Characters (95 %) |"
+
+
+def main() -> None:
+    """Prints a row for each set, and for each way in which one was made worse."""
+    options = _options()
+    sets = dict(one.split("=", 1) for one in options.sets)
+    print(HEAD, "|---|---|---|---|---|---|---|", sep="\n", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, manifest in sets.items():
+            print(_row(name, Path(manifest), options, Path(options.keep or folder)), flush=True)
+        for name in options.worse:
+            for said, change in _changes():
+                place = Path(folder, said.replace(" ", "-"))
+                manifest = _changed(read_manifest(Path(sets[name])), change, place)
+                print(_row(f"{name}, {said}", manifest, options, Path(options.keep or folder)), flush=True)
+
+
+def _options() -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("sets", nargs="+", metavar="NAME=MANIFEST")
+    arguments.add_argument("--ckpt")
+    arguments.add_argument("--lm")
+    arguments.add_argument("--worse", nargs="*", default=[], metavar="NAME")
+    arguments.add_argument("--keep", metavar="FOLDER")
+    return arguments.parse_args()
+
+
+def _row(name: str, manifest: Path, options: argparse.Namespace, folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    out = folder / f"{name.replace(' ', '-').replace(',', '')}.json"
+    command = [sys.executable, "-m", "dfcnn_ms.eval", "--manifest", str(manifest), "--allow-unknown", "--hanzi"]
+    command += ["--ckpt", options.ckpt] if options.ckpt else []
+    command += ["--lm", options.lm] if options.lm else []
+    subprocess.run([*command, "--json", str(out)], check=True, stdout=subprocess.DEVNULL)
+    found = json.loads(out.read_text(encoding="utf-8"))
+    speakers = len({one.speaker for one in read_manifest(manifest)})
+    greedy = next(one["error_rate"] for one in found["decoders"] if one["decoder"] == "greedy")
+    cells = [_cell(found["rates"].get(rate)) for rate in ("syllable", "toneless", "character")]
+    return f"| {name} | {speakers} | {found['utterances']} | {100 * greedy:.1f} % | {' | '.join(cells)} |"
+
+
+def _cell(rate: dict[str, Any] | None) -> str:
+    if rate is None:
+        return ""
+    low, high = (100 * one for one in rate["interval"])
+    return f"{100 * rate['error_rate']:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def _changes() -> Iterator[tuple[str, Change]]:
+    for ratio in RATIOS:
+        yield f"pink noise {ratio} dB", partial(_noisy, ratio=ratio)
+    for tempo in TEMPI:
+        yield f"{tempo:g} times as long", partial(_longer, factor=tempo)
+
+
+def _noisy(wave: Array, rng: np.random.Generator, *, ratio: float) -> Array:
+    return add_noise_at_snr(wave, coloured_noise(rng, len(wave), "pink"), ratio)
+
+
+def _longer(wave: Array, rng: np.random.Generator, *, factor: float) -> Array:
+    import parselmouth
+
+    sound = parselmouth.Sound(wave.astype(np.float64), SAMPLE_RATE)
+    longer = parselmouth.praat.call(sound, "Lengthen (overlap-add)", 75, 600, factor)
+    return np.asarray(longer.values[0], np.float32)
+
+
+def _changed(utterances: list[Utterance], change: Callable[[Array, np.random.Generator], Array], folder: Path) -> Path:
+    rng, lines = np.random.default_rng(0), []
+    for one in utterances:
+        wave = change(read_utterance(one), rng)
+        file = folder / "audio" / f"{one.id}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_wave(file, wave * min(1.0, 0.99 / max(1e-6, float(np.abs(wave).max()))))
+        lines.append(replace(one, audio=f"audio/{one.id}.wav", start=0.0, seconds=len(wave) / SAMPLE_RATE))
+    write_manifest(folder / "test.jsonl", lines)
+    return folder / "test.jsonl"
+
+
+if __name__ == "__main__":
+    main()
