@@ -35,7 +35,7 @@ help:
 	@echo "make demo        synthesise speech, train, evaluate and transcribe: about five minutes"
 	@echo "                 DEVICE=GPU adds NVIDIA's libraries to .venv first (1.7 GB), DEVICE=Ascend uses an NPU"
 	@echo "make test        the test suite"
-	@echo "make test-all    and what takes long: full-size networks, whole trainings of other tasks, two notebooks"
+	@echo "make test-all    and what takes long: full-size networks, whole trainings of other tasks, three notebooks"
 	@echo "make check       lint, types and the fast tests"
 	@echo "make abuse       2,000 damaged files of each format, and processes killed at any moment: ten minutes"
 	@echo "                 MUTANTS=50000 is for hours"

@@ -139,14 +139,14 @@ for unit in tones.HERTZ:
     targets.append(wanted)
 matrix = np.linalg.lstsq(np.concatenate(rows), np.concatenate(targets), rcond=None)[0]
 manifests = {split: str(Path(f"data/{split}.jsonl").absolute()) for split in ("train", "dev", "test")}
-linear.save(Path("tones.npz"), matrix, Meta(config, tones.VOCABULARY, manifests=manifests))
+linear.save(Path("tones.linear"), matrix, Meta(config, tones.VOCABULARY, manifests=manifests))
 """
     paths = f"import sys; sys.path += ['.', {str(Path(__file__).parents[1])!r}]; "
     made = subprocess.run(
         [sys.executable, "-c", BLOCKED + paths + program], cwd=trained, capture_output=True, text=True
     )
     assert made.returncode == 0, made.stderr
-    use = ["--plugin", "linear.py", "--ckpt", "tones.npz"]
+    use = ["--plugin", "linear.py", "--ckpt", "tones.linear"]
     speak(trained / "a.wav", "yi1 er4 san1 si4")
     assert done(trained, "transcribe", *use, "a.wav", blocked=True) == "a.wav\tyi1 er4 san1 si4\n"
     done(trained, "eval", *use, "--json", "linear.json", "--report", "linear.html", blocked=True)
@@ -154,7 +154,7 @@ linear.save(Path("tones.npz"), matrix, Meta(config, tones.VOCABULARY, manifests=
     aligned = done(trained, "align", *use, "--audio", "a.wav", "--text", "yi1 er4 san1 si4", blocked=True)
     assert aligned.count("\n") == 6
     done(trained, "calibrate", *use, blocked=True)
-    assert "temperature" in json.loads(str(np.load(trained / "tones.npz")["meta"]))["decoding"]
+    assert "temperature" in json.loads(str(np.load(trained / "tones.linear")["meta"]))["decoding"]
 
 
 @pytest.mark.parametrize(
