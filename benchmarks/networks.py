@@ -24,6 +24,8 @@ PAGES = (
     "digits_lstm",
     "digits_attention",
     "mandarin",
+    "mandarin_lstm",
+    "people",
     "conformer_small",
     "thchs30_dfcnn_lstm",
     "transformer",
