@@ -74,6 +74,11 @@ class Augmentation(ABC):
         """How many times longer it may make an utterance; batches plan their room by it."""
         return 1.0
 
+    @property
+    def shortest(self) -> float:
+        """How many times its length it leaves of an utterance at least: 0.5 is half of it."""
+        return 1.0
+
     def check(self) -> None:  # noqa: B027 (most need no files)
         """Makes sure that the files it needs are there, before training begins."""
 
@@ -164,6 +169,10 @@ class Speed(Augmentation):
     def longest(self) -> float:
         return max(1.0, 1 / min(self.factors))
 
+    @property
+    def shortest(self) -> float:
+        return min(1.0, 1 / max(self.factors))
+
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         factor = self.factors[rng.integers(len(self.factors))]
         return resample(x, SAMPLE_RATE * factor, SAMPLE_RATE)
@@ -200,6 +209,10 @@ class Trim(Augmentation):
         super().__post_init__()
         _require_range("seconds", self.seconds, above=-1e-9, most=10)
         _require(0 < self.quiet_db <= _DECIBELS[1], f"quiet_db is {self.quiet_db}; give more than 0, at most 100")
+
+    @property
+    def shortest(self) -> float:
+        return 0.0
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         left = rng.uniform(*self.seconds, size=2) * SAMPLE_RATE
@@ -360,6 +373,10 @@ class TimeStretch(Augmentation):
     @property
     def longest(self) -> float:
         return max(1.0, self.high)
+
+    @property
+    def shortest(self) -> float:
+        return min(1.0, self.low)
 
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         factor = rng.uniform(self.low, self.high)

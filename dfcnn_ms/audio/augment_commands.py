@@ -51,6 +51,10 @@ class SpeedAndPitch(Augmentation):
     def longest(self) -> float:
         return 1 + self.most
 
+    @property
+    def shortest(self) -> float:
+        return 1 - self.most
+
     def _apply(self, x: Array, rng: np.random.Generator) -> Array:
         return resample(x, SAMPLE_RATE, SAMPLE_RATE * (1 + rng.uniform(-self.most, self.most)))
 

@@ -116,16 +116,18 @@ VARIED = {"speed": Speed((0.5, 1.0, 1.6)), "time_stretch": TimeStretch(0.4, 2.0)
 
 
 @pytest.mark.parametrize("name", sorted({*REGISTERED} - {"fix_length"}))  # for features of one length alone
-def test_no_utterance_becomes_longer_than_the_augmentation_says(name):
+def test_no_utterance_becomes_longer_or_shorter_than_the_augmentation_says(name):
     for augment in (REGISTERED[name](), VARIED.get(name, REGISTERED[name]())):
         x = example(name)
         lengths = [len(augment(x, rng(seed))) for seed in range(40)]
-        assert max(lengths) <= len(x) * augment.longest + 1
+        assert len(x) * augment.shortest - 1 <= min(lengths) <= max(lengths) <= len(x) * augment.longest + 1
 
 
 def test_an_utterance_that_may_stay_as_it_is_has_its_own_length_among_the_possible_ones():
-    assert (Speed((0.5, 2.0)).longest, Speed((1.25,)).longest) == (2.0, 1.0)
-    assert (TimeStretch(0.8, 0.9).longest, TimeStretch(1.1, 1.3).longest) == (1.0, 1.3)
+    assert (Speed((0.5, 2.0)).shortest, Speed((0.5, 2.0)).longest) == (0.5, 2.0)
+    assert (Speed((1.25,)).shortest, Speed((1.25,)).longest) == (0.8, 1.0)
+    assert (TimeStretch(0.8, 0.9).shortest, TimeStretch(0.8, 0.9).longest) == (0.8, 1.0)
+    assert (TimeStretch(1.1, 1.3).shortest, TimeStretch(1.1, 1.3).longest) == (1.0, 1.3)
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1, 1.5])

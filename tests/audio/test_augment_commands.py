@@ -71,7 +71,7 @@ def test_speed_changes_length_and_pitch_together() -> None:
         ratio = len(one) / len(WAVE)
         hertz = np.abs(np.fft.rfft(one * np.hanning(len(one)))).argmax() * 16_000 / len(one)
         assert 0.8 <= ratio <= 1.2 and hertz == pytest.approx(400 / ratio, abs=2)
-    assert SpeedAndPitch().longest == 1.2
+    assert (SpeedAndPitch().longest, SpeedAndPitch().shortest) == (1.2, 0.8)
 
 
 def test_the_length_is_a_second() -> None:
