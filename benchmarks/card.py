@@ -99,7 +99,7 @@ def _longer(wave: Array, rng: np.random.Generator, *, factor: float) -> Array:
     return np.asarray(longer.values[0], np.float32)
 
 
-def _changed(utterances: list[Utterance], change: Callable[[Array, np.random.Generator], Array], folder: Path) -> Path:
+def _changed(utterances: list[Utterance], change: Change, folder: Path) -> Path:
     rng, lines = np.random.default_rng(0), []
     for one in utterances:
         wave = change(read_utterance(one), rng)

@@ -102,7 +102,8 @@ def in_use(stored: Half, path: Path, device_target: str) -> Loaded:
         layers = write(stored.meta, stored.weights)
     except (KeyError, ValueError, IndexError) as error:
         raise CheckpointError(f"{path}: its weights do not fit the network that its page describes ({error})") from None
-    return onnx.in_use(bundle_of(layers, stored.meta, waveform=False, precision="float16"), path, device_target)
+    bundle = bundle_of(layers, stored.meta, waveform=False, precision="float16")
+    return onnx.in_use(bundle, stored.meta, path, device_target)
 
 
 def update_decoding(path: Path, values: Mapping[str, float]) -> None:

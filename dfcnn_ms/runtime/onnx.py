@@ -107,12 +107,11 @@ def read(path: Path) -> tuple[Bundle, Meta]:
 
 def for_use(path: Path, device_target: str) -> Loaded:
     """The network of a file, ready to listen on a device."""
-    return in_use(read(path)[0], path, device_target)
+    return in_use(*read(path), path, device_target)
 
 
-def in_use(bundle: Bundle, path: Path, device_target: str) -> Loaded:
+def in_use(bundle: Bundle, meta: Meta, path: Path, device_target: str) -> Loaded:
     """A network that was read from a file, ready to listen on a device."""
-    meta = Meta.from_json(bundle.metadata[META], where=str(path))
     device = _device(device_target)
     try:
         acoustics = OnnxAcoustics(bundle.of_features(), device, writer=writer_of(bundle, meta))
