@@ -91,8 +91,10 @@ def prepare(out: Path, *, root: Path | None = None, seed: int = 0, progress: boo
         raise ConfigError(f"seed must be 0 or more; got {seed}")
     if root is None:
         root = Path(out, "words")
-        train, dev, test = DIGITS.values()
-        synth.prepare(root, "digits", train=train, dev=dev, test=test, words=True, seed=seed, progress=progress)
+        synth.prepare(
+            root, "digits", train=DIGITS["train"], dev=DIGITS["dev"], test=DIGITS["test"],
+            words=True, seed=seed, progress=progress,
+        )  # fmt: skip
     manifests = {}
     for number, split in enumerate(SPLITS):
         rng = np.random.default_rng([seed, number])
