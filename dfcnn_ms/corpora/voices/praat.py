@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import TracebackType
@@ -157,10 +158,13 @@ def _answer(wave: Array, rate: int, change: Change) -> Array | str:
     run(_SEED)
     try:
         arguments = (*change.search_hz, change.formants, change.median_hz, change.pitch_range, 1.0)
-        changed = call(sound, "Change gender", *arguments)
+        with warnings.catch_warnings():  # of what the answer says itself
+            warnings.simplefilter("ignore", parselmouth.PraatWarning)
+            changed = np.asarray(call(sound, "Change gender", *arguments).values[0], np.float64)
     except parselmouth.PraatError as error:
         return " ".join(str(error).split())
-    return _as_long_as(np.asarray(changed.values[0], np.float64), len(wave))
+    # Where it finds no pitch, Praat only warns, and what it gives is silent.
+    return _as_long_as(changed, len(wave)) if np.any(changed) and np.isfinite(changed).all() else "no voiced segments"
 
 
 def _as_long_as(wave: Array, length: int) -> Array:
