@@ -27,15 +27,18 @@ TRAIN, DEV, TEST = 3000, 300, 600
 LEAST, MOST = 1, 5
 GAPS = "-0.04,0.4"
 UNCHANGED = 0.2
+PACE = "1,1"
 #: recordings in a string, and seconds of a pause
 LONGEST, GAP_LIMITS = 100, (-0.2, 5.0)
+#: of the length of a string, what is left of it at least and at most
+PACES = (0.4, 1.0)
 #: decibels by which recordings are louder or fainter than each other, and rms of a string, relative to full scale
 GAIN_DB, LEVELS_DB = 3.0, (-32.0, -16.0)
 #: milliseconds before the first word and after the last
 SILENCE_MS = (100, 400)
 
 # Streams of random numbers.
-_WHO, _DECK, _MANNER, _SOUND = 1, 2, 3, 4
+_WHO, _DECK, _MANNER, _SOUND, _PACE = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Plan:
         gaps: the shortest pause between two of them and the longest, in seconds, such as `0,0.4`; below 0 they overlap.
         people: how many are made of each speaker for training; dev and test have others, all of theirs.
         unchanged: share of the strings that stay as spoken, if there are people.
+        pace: how long the others become, least and most, as a share of how long they were spoken: words said alone are
+            slow.
         seed: another one makes other strings.
         workers: processes; as many as the machine has cores if not given, 1 uses no other process.
         progress: show a progress bar when stderr is a terminal.
@@ -66,6 +71,7 @@ class Plan:
     gaps: str = GAPS
     people: int = 0
     unchanged: float = UNCHANGED
+    pace: str = PACE
     seed: int = 0
     workers: int | None = None
     progress: bool = True
@@ -84,6 +90,8 @@ class Plan:
         _require(self.seed >= 0, f"seed must be 0 or more; got {self.seed}")
         _require(self.workers is None or self.workers >= 1, f"workers must be 1 or more; got {self.workers}")
         self.pauses_ms()
+        hurry = self.paces() != (1, 1)
+        _require(self.people > 0 or not hurry, f"pace: {self.pace} wants people, whom Praat lets hurry")
 
     def count(self, split: str) -> int:
         """How many strings of a split are wanted."""
@@ -91,17 +99,12 @@ class Plan:
 
     def pauses_ms(self) -> tuple[int, int]:
         """The shortest and the longest pause."""
-        low, high = GAP_LIMITS
-        try:
-            shortest, longest = (float(part) for part in self.gaps.split(","))
-        except ValueError:
-            shortest, longest = high, low
-        _require(
-            low <= shortest <= longest <= high,
-            f"gaps must be two numbers of seconds from {low} to {high}, the smaller first, such as {GAPS}; "
-            f"got {self.gaps!r}",
-        )
+        shortest, longest = _range("gaps", self.gaps, "numbers of seconds", GAP_LIMITS, GAPS)
         return round(1000 * shortest), round(1000 * longest)
+
+    def paces(self) -> tuple[float, float]:
+        """What is left of the length of a string, at least and at most."""
+        return _range("pace", self.pace, "shares of a length", PACES, "0.55,1")
 
     @property
     def needed(self) -> int:
@@ -144,6 +147,7 @@ class String:
         level_db: rms, relative to full scale.
         seed: of the random numbers of its sound.
         person, source: who says it in place of its speaker, and what is known of that speaker's voice.
+        pace: how long all of it is then, as a share.
     """
 
     id: str
@@ -156,6 +160,12 @@ class String:
     seed: tuple[int, ...]
     person: Person | None = None
     source: Source = Source()  # noqa: RUF009 (a frozen value)
+    pace: float = 1.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it is, in whole milliseconds."""
+        return round(self.length_ms * self.pace) / 1000
 
     def utterance(self) -> Utterance:
         """Its line in the manifest."""
@@ -163,7 +173,7 @@ class String:
         return Utterance(
             id=self.id,
             audio=f"audio/{self.split}/{self.path.name}",
-            seconds=self.length_ms / 1000,
+            seconds=self.seconds,
             pinyin=tuple(unit for one in said for unit in one.pinyin),
             text=_together([one.text for one in said]),
             speaker=self.speaker,
@@ -176,10 +186,10 @@ class String:
         starts = [max(part.at_ms, middle) for part, middle in zip(self.parts, (0, *middles), strict=True)]
         ends = [min(part.end_ms, middle) for part, middle in zip(self.parts, (*middles, math.inf), strict=True)]
         words = tuple(
-            Timed(" ".join(part.recording.pinyin), start / 1000, end / 1000, 1.0)
+            Timed(" ".join(part.recording.pinyin), self.pace * start / 1000, self.pace * end / 1000, 1.0)
             for part, start, end in zip(self.parts, starts, ends, strict=True)
         )
-        return ctm(Recording(self.id, self.length_ms / 1000, words))
+        return ctm(Recording(self.id, self.seconds, words))
 
 
 class Deck:
@@ -246,6 +256,7 @@ class Drawing:
             seed=(self.plan.seed, SPLITS.index(self.split), _SOUND, index),
             person=person,
             source=speaker.source,
+            pace=self.plan.rng(self.split, _PACE, index).uniform(*self.plan.paces()) if person else 1.0,
         )
 
 
@@ -260,6 +271,20 @@ def _together(texts: Sequence[str]) -> str:
     if not all(texts):
         return ""
     return ("" if all(map(has_hanzi, texts)) else " ").join(texts)
+
+
+def _range(name: str, given: str, of: str, limits: tuple[float, float], example: str) -> tuple[float, float]:
+    """Two numbers with a comma between them."""
+    low, high = limits
+    try:
+        least, most = (float(part) for part in given.split(","))
+    except ValueError:
+        least, most = high, low
+    _require(
+        low <= least <= most <= high,
+        f"{name} must be two {of} from {low} to {high}, the smaller first, such as {example}; got {given!r}",
+    )
+    return least, most
 
 
 def _require(condition: bool, message: str) -> None:

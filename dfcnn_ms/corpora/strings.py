@@ -37,6 +37,7 @@ from dfcnn_ms.corpora.string_plan import (
     GAPS,
     LEAST,
     MOST,
+    PACE,
     TEST,
     TRAIN,
     UNCHANGED,
@@ -50,7 +51,7 @@ from dfcnn_ms.corpora.voices import people as voices
 from dfcnn_ms.corpora.voices import praat
 from dfcnn_ms.corpora.voices.neural import changer
 from dfcnn_ms.corpora.voices.people import Source, median_hz
-from dfcnn_ms.corpora.voices.spoken import Array, at_16_khz
+from dfcnn_ms.corpora.voices.spoken import Array, at_16_khz, cut_or_padded
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import is_same, write_text
 from dfcnn_ms.text.quoting import quoted
@@ -71,6 +72,7 @@ OPTIONS = {
     "gaps": Option(str, f"shortest and longest pause in seconds, below 0 they overlap (default: --gaps={GAPS})"),
     "people": Option(int, "so many people are made of each speaker, for training, by Praat (default: 0)"),
     "unchanged": Option(float, f"with people: share of the strings that stay as spoken (default: {UNCHANGED})"),
+    "pace": Option(str, f"with people: how long the others become, least and most, as a share (default: {PACE})"),
     "seed": Option(int, "another seed makes other strings (default: 0)"),
     "workers": Option(int, "processes (default: one per core)"),
 }
@@ -195,6 +197,7 @@ def _parameters(plan: Plan, words: Words) -> dict[str, Any]:
     ]
     known = {"corpus": "strings", "version": VERSION, **{split: plan.count(split) for split in words}}
     known |= {key: getattr(plan, key) for key in ("least", "most", "gaps", "people", "unchanged", "seed")}
+    known |= {} if plan.pace == PACE else {"pace": plan.pace}
     return known | {"recordings": making.digest(said)}
 
 
@@ -252,8 +255,10 @@ def spoken(string: String) -> NDArray[np.int16]:
     words, background = joined(string.parts, string.length_ms, rate, rng)
     if string.person:
         said = Said(int(rng.integers(*PITCHES, endpoint=True)))
-        other = voices.changed(words, rate, string.person, said, changer(), rng, string.source)
+        other = voices.changed(words, rate, string.person, said, changer(), rng, string.source, string.pace)
+        other = cut_or_padded(other, round(string.seconds * rate))
         words = other * _rms(words) / max(_rms(other), 1e-9)  # the room stays as it is beside the voice
+        background = background[: len(words)]
     wave = at_16_khz(words + background, rate) if rate != SAMPLE_RATE else words + background
     wave = wave * 10 ** (string.level_db / 20) / _rms(wave)
     wave = wave * min(1.0, PEAK / np.abs(wave).max())

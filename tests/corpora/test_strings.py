@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave, write_wave
+from dfcnn_ms.audio.wave import SAMPLE_RATE, duration, read_wave, write_wave
 from dfcnn_ms.corpora import strings
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
 from dfcnn_ms.corpora.string_plan import LEVELS_DB, Deck
@@ -209,7 +209,7 @@ class StandIn:
 
     def change(self, wave: np.ndarray, rate: int, change: Change) -> np.ndarray | None:
         self.asked.append((len(wave), rate, change))
-        return None if len(self.asked) == 1 else -7 * wave
+        return None if len(self.asked) == 1 else -7 * wave[: round(len(wave) * change.pace)]
 
 
 @pytest.fixture
@@ -246,6 +246,32 @@ def test_all_or_none_are_changed(root: Path, stand_in: StandIn, tmp_path: Path, 
     strings.prepare(root=str(root), out=tmp_path, people=300, unchanged=unchanged, workers=1, **FEW)
     names = [one.speaker for split in TAKES for one in read_manifest(tmp_path / f"{split}.jsonl")]
     assert sum("-" in name for name in names) == share * len(names) and bool(stand_in.asked) == bool(share)
+
+
+def test_people_hurry_and_the_times_with_them(root: Path, stand_in: StandIn, tmp_path: Path) -> None:
+    """The same strings in the same order, each of another's as much shorter as Praat was asked for."""
+    asked = {"root": str(root), "people": 40, "unchanged": 0.3, "workers": 1, **FEW}
+    strings.prepare(out=tmp_path / "slow", **asked)
+    stand_in.asked.clear()
+    strings.prepare(out=tmp_path / "fast", pace="0.5,0.9", **asked)
+    paces = [change.pace for _, _, change in stand_in.asked[1:]]
+    assert len(set(paces)) == len(paces) > 3 and min(paces) >= 0.5 and max(paces) <= 0.9
+    hurried = []
+    for split in TAKES:
+        before, after = (read_manifest(tmp_path / name / f"{split}.jsonl") for name in ("slow", "fast"))
+        lines = [(tmp_path / name / f"{split}.ctm").read_text().splitlines() for name in ("slow", "fast")]
+        times = [[[float(part) for part in line.split()[2:4]] for line in every] for every in lines]
+        names = [line.split()[0].replace("strings-", "")[7:] for line in lines[0]]
+        shares = {}
+        for slow, fast in zip(before, after, strict=True):
+            assert (slow.pinyin, slow.speaker) == (fast.pinyin, fast.speaker)
+            assert duration(fast.path) == fast.seconds
+            shares[slow.id.replace("strings-", "")[7:]] = fast.seconds / slow.seconds
+            hurried += [fast.seconds / slow.seconds] if "-" in fast.speaker else []
+            assert "-" in fast.speaker or fast.seconds == slow.seconds
+        for name, slow_times, fast_times in zip(names, *times, strict=True):
+            assert fast_times == pytest.approx([shares[name] * one for one in slow_times], abs=0.002)
+    assert sorted(hurried) == pytest.approx(sorted(paces), abs=0.002)
 
 
 needs_praat = pytest.mark.skipif(
@@ -286,6 +312,9 @@ def test_two_processes_make_the_same_people(root: Path, tmp_path: Path) -> None:
         ({"gaps": "nan,nan"}, "gaps must be two numbers"),
         ({"people": 301}, "people must be 0 to 300; got 301"),
         ({"unchanged": 1.5}, "unchanged must be a share from 0 to 1; got 1.5"),
+        ({"people": 9, "pace": "0.2,1"}, "pace must be two shares of a length from 0.4 to 1.0, .* such as 0.55,1; got"),
+        ({"people": 9, "pace": "0.9,0.6"}, "pace must be two shares of a length .* the smaller first"),
+        ({"pace": "0.6,1"}, "pace: 0.6,1 wants people, whom Praat lets hurry"),
         ({"seed": -1}, "seed must be 0 or more; got -1"),
         ({"workers": 0}, "workers must be 1 or more; got 0"),
         ({"root": " , "}, "root: got ' , ', wanted a folder with manifests"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -140,6 +140,9 @@ def test_what_praat_refuses_gets_the_colour_alone():
     somebody, wave = people.people()["test"][0], np.sin(np.arange(4800) / 3)
     said = people.changed(wave, 24_000, somebody, Said(), Refusing(), np.random.default_rng(5))
     assert np.array_equal(said, people.coloured(wave, 24_000, somebody.colour))
+    hurried = people.changed(wave, 24_000, somebody, Said(), Refusing(), np.random.default_rng(5), pace=0.5)
+    assert len(hurried) == 2400
+    assert pitch_hz(hurried) == pytest.approx(2 * pitch_hz(wave), rel=0.01)
 
 
 def test_a_colour_is_its_cosines():
@@ -425,6 +428,16 @@ def test_praat_gives_the_pitch_and_the_formants_that_were_asked_for():
     ]
     assert sum(harmonics) > 20 * sum(between)
     assert 120 * (1 + np.argmax(harmonics)) == pytest.approx(850, abs=90)
+
+
+@needs_praat
+def test_praat_hurries_without_a_higher_pitch():
+    with Praat() as changer:
+        wave, change = buzz(200.0, 1000.0), Change(1.0, 150.0, 1.0)
+        slow, fast = (changer.change(wave, 24_000, replace(change, pace=pace)) for pace in (1.0, 0.6))
+    assert len(slow) == 24_000 and len(fast) == 14_400
+    for wave in (slow, fast):
+        assert people.median_hz(spoken.at_16_khz(wave, 24_000)) == pytest.approx(150, rel=0.02)
 
 
 @needs_praat

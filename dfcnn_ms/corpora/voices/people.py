@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfcnn_ms.audio.pitch import OCTAVES, REFERENCE_HZ, VOICING, Pitch
+from dfcnn_ms.audio.wave import resample
 from dfcnn_ms.corpora.sentences import SPLITS
 from dfcnn_ms.corpora.voices.praat import PITCH_HZ, Change
 from dfcnn_ms.corpora.voices.spoken import Array, Prosody
@@ -164,21 +165,25 @@ def changed(
     changer: Changer,
     rng: np.random.Generator,
     source: Source = Source(),
+    pace: float = 1.0,
 ) -> Array:
-    """What a source, usually the synthesiser's woman, says (N,), said by somebody else, (N,).
+    """What a source, usually the synthesiser's woman, says (N,), said by somebody else, (pace N,).
 
     A change from which Praat does not come back is replaced by the next that is drawn, the same one in every run.
-    What Praat refuses, a syllable in which it finds no pitch, keeps its throat and pitch and gets the colour alone.
+    What Praat refuses, a syllable in which it finds no pitch, keeps its throat and pitch and gets the colour alone;
+    where it has to become shorter, by resampling.
 
     Raises:
         DataError: no change can be made of this sound.
     """
     for _ in range(TRIES):
         try:
-            other = changer.change(wave, rate, source.made(person.change(prosody, rng)))
+            change = replace(source.made(person.change(prosody, rng)), pace=pace)
+            other = changer.change(wave, rate, change)
         except DataError as error:
             logger.debug("%s: %s", person.name, error)
-            return coloured(wave, rate, person.colour)
+            shorter = wave if pace == 1 else resample(wave.astype(np.float32), rate, rate * pace).astype(np.float64)
+            return coloured(shorter, rate, person.colour)
         if other is not None:
             return coloured(other, rate, person.colour)
     raise DataError(f"none of {TRIES} transformations into {person.name} came back; make the corpus with another seed")

@@ -26,7 +26,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from dfcnn_ms.corpora.voices.spoken import Array
+from dfcnn_ms.corpora.voices.spoken import Array, cut_or_padded
 from dfcnn_ms.errors import DataError, DeviceError
 
 #: of computing, that a call may take; one takes a hundredth of the time of its sound
@@ -48,12 +48,14 @@ class Change:
         median_hz: of the new pitch.
         pitch_range: factor for the distance from the median.
         search_hz: between which Praat looks for the pitch that there is.
+        pace: how long it takes, as a factor; the pitch does not change with it.
     """
 
     formants: float
     median_hz: float
     pitch_range: float
     search_hz: tuple[float, float] = PITCH_HZ
+    pace: float = 1.0
 
 
 class Praat:
@@ -73,7 +75,7 @@ class Praat:
         self.close()
 
     def change(self, wave: Array, rate: int, change: Change) -> Array | None:
-        """Samples (N,) as another speaker would say them, (N,); nothing when Praat did not come back.
+        """Samples (N,) as another speaker would say them, (pace N,); nothing when Praat did not come back.
 
         Raises:
             DataError: Praat refuses.
@@ -157,19 +159,16 @@ def _answer(wave: Array, rate: int, change: Change) -> Array | str:
     sound = parselmouth.Sound(wave, rate)
     run(_SEED)
     try:
-        arguments = (*change.search_hz, change.formants, change.median_hz, change.pitch_range, 1.0)
+        arguments = (*change.search_hz, change.formants, change.median_hz, change.pitch_range, change.pace)
         with warnings.catch_warnings():  # of what the answer says itself
             warnings.simplefilter("ignore", parselmouth.PraatWarning)
             changed = np.asarray(call(sound, "Change gender", *arguments).values[0], np.float64)
     except parselmouth.PraatError as error:
         return " ".join(str(error).split())
     # Where it finds no pitch, Praat only warns, and what it gives is silent.
-    return _as_long_as(changed, len(wave)) if np.any(changed) and np.isfinite(changed).all() else "no voiced segments"
-
-
-def _as_long_as(wave: Array, length: int) -> Array:
-    """Samples (length,): resampling on the way may have won or lost one."""
-    return np.asarray(np.pad(wave[:length], (0, max(0, length - len(wave)))), np.float64)
+    if not np.any(changed) or not np.isfinite(changed).all():
+        return "no voiced segments"
+    return cut_or_padded(changed, round(len(wave) * change.pace))  # resampling may have won or lost a sample
 
 
 def _start(program: str) -> subprocess.Popen[bytes]:

@@ -75,6 +75,11 @@ class Rhythm:
         return np.asarray(np.clip(factors * longer, *self.limits), np.float64)
 
 
+def cut_or_padded(wave: Array, length: int) -> Array:
+    """Samples (N,) as so many, (length,): cut off, or with silence after them."""
+    return np.asarray(np.pad(wave[:length], (0, max(0, length - len(wave)))), np.float64)
+
+
 def at_16_khz(wave: Array, rate: int) -> Array:
     """Samples (N,) at another rate to 16 kHz, in arithmetic that is the same on every machine."""
     from scipy.signal import resample_poly
