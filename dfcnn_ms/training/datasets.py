@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.config import Config, DataConfig
 from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
@@ -76,7 +77,14 @@ class LabelledSet:
         return Records.joined([open_pack(manifest, part, frontend) for manifest, part in parts])
 
 
-def load_datasets(config: Config, *, rank: int = 0, workers: int = 1, like: Meta | None = None) -> Datasets:
+def load_datasets(
+    config: Config,
+    *,
+    rank: int = 0,
+    workers: int = 1,
+    like: Meta | None = None,
+    statistics: GlobalCmvn | None = None,
+) -> Datasets:
     """Reads the manifests, fixes vocabulary and front end, and plans the batches of one worker.
 
     Args:
@@ -84,14 +92,15 @@ def load_datasets(config: Config, *, rank: int = 0, workers: int = 1, like: Meta
         rank, workers: which worker, of how many.
         like: a network that goes on learning: its units and its normalisation are kept; None: this training set says
             what they are.
+        statistics: of the normalisation under which the first weights were learned; None: those of this training set.
     """
-    vocabulary, frontend, train = load_training(config, workers=workers, like=like)
+    vocabulary, frontend, train = load_training(config, workers=workers, like=like, statistics=statistics)
     dev = source(config, vocabulary, frontend, LabelledSet.read(config, config.data.dev), training=False)
     return Datasets(vocabulary, frontend, train.share(rank, workers), dev)
 
 
 def load_training(
-    config: Config, *, workers: int = 1, like: Meta | None = None
+    config: Config, *, workers: int = 1, like: Meta | None = None, statistics: GlobalCmvn | None = None
 ) -> tuple[Vocabulary, Frontend, BatchSource]:
     """The training set alone: its vocabulary, the front end fitted to it, and the batches of all workers."""
     split = LabelledSet.read(config, config.data.train, *config.data.mix)
@@ -100,7 +109,8 @@ def load_training(
         raise DataError(f"{config.data.train}: no utterance says anything; train on a manifest with labels")
     if like is None:
         vocabulary = config.task.vocabulary(utterance.pinyin for utterance in split.utterances)
-        frontend = fitted_frontend(config, split)
+        known = Frontend(config.features, config.cmvn, statistics)
+        frontend = known if statistics else fitted_frontend(config, split)
     else:
         vocabulary, frontend = like.vocabulary, Frontend(config.features, config.cmvn, like.cmvn)
     return vocabulary, frontend, source(config, vocabulary, frontend, split, training=True, workers=workers)

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from mindspore import Tensor, nn
 
+from dfcnn_ms.audio.features import GlobalCmvn
+from dfcnn_ms.config import Config
 from dfcnn_ms.errors import CheckpointError, ConfigError, suggestion
 from dfcnn_ms.runtime.checkpoint import Checkpoint, weights_of
+from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.vocabulary import BLANK_ID, Vocabulary
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,12 @@ def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> 
         len(taken), len(taken) + len(left), common, len(vocabulary),
         f"; new: {', '.join(left)}" if left else "",
     )  # fmt: skip
+
+
+def statistics_of(meta: Meta, config: Config) -> GlobalCmvn | None:
+    """Those under which a network learned, if the page hears and normalises as it did; its weights expect them."""
+    same = (meta.config.features, meta.config.cmvn) == (config.features, config.cmvn)
+    return meta.cmvn if same else None
 
 
 def _shared_rows(ours: Tensor, theirs: Tensor, to: Vocabulary, of: Vocabulary) -> np.ndarray:

@@ -42,7 +42,7 @@ from dfcnn_ms.training.cells import TrainStep
 from dfcnn_ms.training.datasets import count_infeasible, load_datasets
 from dfcnn_ms.training.evaluation import measure
 from dfcnn_ms.training.history import History
-from dfcnn_ms.training.initial_weights import freeze, set_blank_bias, start_from
+from dfcnn_ms.training.initial_weights import freeze, set_blank_bias, start_from, statistics_of
 from dfcnn_ms.training.interrupt import Interrupt
 from dfcnn_ms.training.optimizers import build_optimizer
 from dfcnn_ms.training.run_folder import BEST, CHECKPOINTS, last_state, opened
@@ -118,7 +118,8 @@ def _run(
     workers = join()
     ms.set_seed(config.train.seed)
 
-    datasets = load_datasets(config, rank=workers.rank, workers=workers.count, like=like)
+    statistics = None if init is None else statistics_of(init.meta, config)
+    datasets = load_datasets(config, rank=workers.rank, workers=workers.count, like=like, statistics=statistics)
     network = config.model.build(num_bins=config.features.num_bins, num_units=len(datasets.vocabulary))
     seed_dropout(network, config.train.seed * workers.count + workers.rank)
     set_blank_bias(network, config.train.blank_bias)

@@ -112,6 +112,14 @@ def test_global_statistics_are_the_same_from_a_pack():
     assert files.statistics.to_dict() == packed.statistics.to_dict()
 
 
+def test_a_network_that_begins_with_another_has_its_statistics_and_its_own_units():
+    config, statistics = page().model_copy(update={"cmvn": "global"}), GlobalCmvn(np.full(20, 7.0), np.full(20, 3.0))
+    own, found = load_datasets(config), load_datasets(config, statistics=statistics)
+    assert found.vocabulary == own.vocabulary and found.frontend.statistics is statistics
+    for ours, theirs in zip(found.train, own.train, strict=True):
+        assert not np.array_equal(ours[0], theirs[0])
+
+
 def test_a_network_that_goes_on_learning_keeps_its_units_and_its_normalisation():
     """Whatever the set has: fewer units, other statistics. One unit that it does not know is refused."""
     config = page().model_copy(update={"cmvn": "global"})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import CheckpointError, ConfigError
 from dfcnn_ms.runtime import checkpoint
@@ -16,8 +17,9 @@ from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.tasks.cells.losses import CTCLoss
 from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 from dfcnn_ms.text.vocabulary import Vocabulary
+from dfcnn_ms.training import trainer
 from dfcnn_ms.training.cells import TrainStep
-from dfcnn_ms.training.initial_weights import freeze, layers_to_freeze, set_blank_bias, start_from
+from dfcnn_ms.training.initial_weights import freeze, layers_to_freeze, set_blank_bias, start_from, statistics_of
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -67,6 +69,33 @@ def test_what_does_not_fit_is_said_and_left(tmp_path, caplog):
     for name in ("head.0.weight", "head.3.weight"):
         assert name in caplog.text
         np.testing.assert_array_equal(ours.parameters_dict()[name].asnumpy(), before[name])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "taken"), [([], True), (["cmvn=running"], False), (["features.n_mels=30"], False)]
+)
+def test_statistics_are_taken_by_a_page_that_hears_the_same(overrides, taken):
+    statistics = GlobalCmvn(np.arange(40), np.full(40, 2.0))
+    meta = Meta(load_config("digits", ["cmvn=global"]), OLD, statistics)
+    page = load_config("digits", ["cmvn=global", "train.epochs=1", *overrides])
+    assert statistics_of(meta, page) is (statistics if taken else None)
+
+
+def test_training_begins_with_the_statistics_of_its_first_weights(tmp_path, monkeypatch):
+    class AskedError(Exception):
+        pass
+
+    def asked(config, *, statistics, **others):
+        raise AskedError(statistics)
+
+    page, statistics = load_config("digits", ["cmvn=global"]), GlobalCmvn(np.arange(40), np.full(40, 2.0))
+    checkpoint.save(tmp_path / "old.ckpt", network(OLD), Meta(page, OLD, statistics))
+    monkeypatch.setattr(trainer, "load_datasets", asked)
+    for init, wanted in ((None, None), (tmp_path / "old.ckpt", statistics.to_dict())):
+        with pytest.raises(AskedError) as found:
+            trainer.train(page, device_target="CPU", run=tmp_path / "run", init=init)
+        (got,) = found.value.args
+        assert (got and got.to_dict()) == wanted
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
