@@ -81,7 +81,7 @@ def job_of(options: argparse.Namespace, run: Path) -> Adaptation:
 def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser("adapt", "Let a trained network learn one person's own voice.", EXAMPLE)
     arguments.add_argument(
-        "--ckpt", type=Path, help="default: dfcnn.ckpt; where there is none, the network in the box; it is not changed"
+        "--ckpt", type=Path, help="default: dfcnn.ckpt; else, or for box, the network in the box; it is not changed"
     )
     arguments.add_argument(
         "--manifest", type=Path, required=True, help="recordings of the voice, as prepare writes them"

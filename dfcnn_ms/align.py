@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parses the arguments, aligns one recording or a whole manifest, and writes the times."""
     argv = cli.with_plugins(argv)
     arguments = cli.parser("align", "Find when each syllable of a known text is said, and how well.", EXAMPLE)
-    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; where there is none, the network in the box")
+    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; else, or for box, the network in the box")
     arguments.add_argument("--audio", metavar="FILE", help="a sound file")
     arguments.add_argument("--text", help="what is said in it: toned pinyin or characters; @FILE reads it from a file")
     arguments.add_argument("--manifest", type=Path, help="align all of a manifest instead")

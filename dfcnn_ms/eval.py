@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser("eval", "Measure the error rate of a checkpoint, or compare two.", EXAMPLE)
-    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; where there is none, the network in the box")
+    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; else, or for box, the network in the box")
     arguments.add_argument("--manifest", type=Path, help="default: the test set that the checkpoint remembers")
     cli.add_device_target(arguments)
     arguments.add_argument("--json", type=Path, help="write the figures and every utterance here")

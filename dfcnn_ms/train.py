@@ -11,6 +11,7 @@ from dfcnn_ms import cli
 from dfcnn_ms.config import DEFAULT_CONFIG, Config, load_config
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.files import is_same, replacing
+from dfcnn_ms.runtime.in_the_box import choose
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +36,16 @@ def main(argv: list[str] | None = None) -> None:
         default=Path("dfcnn.ckpt"),
         help="where the best network goes (default: dfcnn.ckpt)",
     )
-    arguments.add_argument("--init", type=Path, metavar="CKPT", help="begin with the weights of another network")
+    arguments.add_argument(
+        "--init", type=Path, metavar="CKPT", help="begin with the weights of another network; box: of that in the box"
+    )
     arguments.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run, such as summary/digits")
     arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change one value of the page")
     options = arguments.parse_intermixed_args(argv)
     cli.check_output("--ckpt", options.ckpt, (".ckpt",))
     if options.resume and (options.config or options.run or options.init or options.overrides):
         raise ConfigError("--resume goes on with the run's own page: leave out --config, --run, --init and overrides")
+    init = None if options.init is None else choose(options.init).network
     config = None if options.resume else load_config(options.config or DEFAULT_CONFIG, options.overrides)
     cli.check_inputs(options, ["--ckpt"], *(() if config is None else manifests_of(config)))
 
@@ -61,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         with run_folder.begun(options.summary_base_dir, name, is_first=me.is_first) as folder:
             check_sets(config)
             prepare_missing(config, me.is_first)
-            result = trainer.train(config, device_target=options.device_target, run=folder, init=options.init)
+            result = trainer.train(config, device_target=options.device_target, run=folder, init=init)
     if not me.is_first:
         return
     if not result.trained and options.ckpt.is_file():

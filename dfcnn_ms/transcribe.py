@@ -115,7 +115,7 @@ def tell(error: DataError) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     arguments = cli.parser("transcribe", "Write down what is said in sound files.", EXAMPLE)
-    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; where there is none, the network in the box")
+    arguments.add_argument("--ckpt", type=Path, help="default: dfcnn.ckpt; else, or for box, the network in the box")
     cli.add_device_target(arguments)
     arguments.add_argument("--format", choices=FORMATS, default="txt", help="default: txt, a line for each file")
     arguments.add_argument(

@@ -35,6 +35,8 @@ FORMAT = 1
 MOST_BYTES = 15_000_000
 #: what training leaves in the folder that it runs in: it goes before the network in the box
 TRAINED_HERE = Path("dfcnn.ckpt")
+#: names the network in the box where another one would be named, unless a file is called so
+BOX = Path("box")
 _CURE = "install dfcnn-ms again, or name another network with --ckpt"
 
 
@@ -102,8 +104,13 @@ def choose(named: Path | None) -> Chosen:
     """The network that was named, else ``dfcnn.ckpt`` of this folder, else the one in the box.
 
     Raises:
-        CheckpointError: that one is damaged.
+        CheckpointError: that one is damaged, or named where there is none.
     """
+    if named == BOX and not os.path.lexists(BOX):
+        box = opened()
+        if box is None:
+            raise CheckpointError(f"box: no network lies in {ASSETS}; {_CURE}")
+        return Chosen(box.network, box)
     if named is not None:
         return Chosen(named)
     if os.path.lexists(TRAINED_HERE):

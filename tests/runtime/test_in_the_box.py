@@ -10,6 +10,7 @@ from pathlib import Path
 import box_of_tones
 import pytest
 
+from dfcnn_ms import train
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.runtime import in_the_box
 from dfcnn_ms.runtime.in_the_box import CHARACTERS, CONTENTS, LANGUAGE, NETWORK, Box, choose
@@ -82,6 +83,35 @@ def test_else_the_box_listens_and_says_so(assets: Path, caplog: pytest.LogCaptur
     sentence = "listening with the Mandarin network in the box; --ckpt takes another"
     assert said(caplog) == (assets / NETWORK, [sentence])
     assert said(caplog, Path("mine.onnx")) == (Path("mine.onnx"), [])
+
+
+def test_it_can_be_named(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where something was trained; a file of that name goes before it, and an empty box is said to be empty."""
+    Path("dfcnn.ckpt").touch()
+    assert choose(Path("box")).network == assets / NETWORK
+    assert filled(ckpt=Path("box")).lm == assets / LANGUAGE
+    Path("box").touch()
+    assert choose(Path("box")).network == Path("box")
+    Path("box").unlink()
+    monkeypatch.setattr(in_the_box, "ASSETS", Path("nothing"))
+    with pytest.raises(CheckpointError, match="box: no network lies in nothing; install dfcnn-ms again"):
+        choose(Path("box"))
+
+
+def test_training_begins_with_it(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dfcnn_ms.training import trainer
+
+    begun: list[Path] = []
+
+    def stop(config: object, *, init: Path, **others: object) -> None:
+        begun.append(init)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "train", stop)
+    monkeypatch.setattr(train, "prepare_missing", lambda config, is_first: None)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(["--init", "box", "--summary-base-dir", "runs"])
+    assert begun == [assets / NETWORK]
 
 
 def test_an_empty_box_changes_nothing(
