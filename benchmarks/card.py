@@ -106,7 +106,8 @@ def _changed(utterances: list[Utterance], change: Change, folder: Path) -> Path:
         file = folder / "audio" / f"{one.id}.wav"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_wave(file, wave * min(1.0, 0.99 / max(1e-6, float(np.abs(wave).max()))))
-        lines.append(replace(one, audio=f"audio/{one.id}.wav", start=0.0, seconds=len(wave) / SAMPLE_RATE))
+        here = replace(one, audio=f"audio/{one.id}.wav", folder=folder)
+        lines.append(replace(here, start=0.0, seconds=len(wave) / SAMPLE_RATE))
     write_manifest(folder / "test.jsonl", lines)
     return folder / "test.jsonl"
 
