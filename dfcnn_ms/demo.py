@@ -14,6 +14,8 @@ from dfcnn_ms.corpora.manifest import Utterance, read_manifest
 
 EXAMPLE = "python -m dfcnn_ms.demo"
 
+#: what is trained: it begins with the network in the box
+PAGE = "numbers"
 CHECKPOINT = "dfcnn.ckpt"
 REPORT = "report.html"
 PICTURE = "spectrogram.png"
@@ -28,12 +30,12 @@ def main(argv: list[str] | None = None) -> None:
     cli.add_device_target(arguments)
     arguments.add_argument("overrides", nargs="*", metavar="section.key=value", help="change the training")
     options = arguments.parse_intermixed_args(argv)
-    config = load_config("digits", options.overrides)
+    config = load_config(PAGE, options.overrides)
     started = time.monotonic()
 
     # What `auto` takes is taken without being named, so that the commands shown are those that one would type.
     device = [] if options.device_target == "auto" else ["--device_target", options.device_target]
-    execute("train", "--ckpt", CHECKPOINT, *device, *options.overrides)
+    execute("train", "--config", PAGE, "--init", "box", "--ckpt", CHECKPOINT, *device, *options.overrides)
     execute("eval", "--ckpt", CHECKPOINT, *device, "--report", REPORT)
     assert config.data.test is not None
     files = longest_of_each_speaker(read_manifest(config.data.test))[:FILES]
@@ -86,7 +88,7 @@ Try next:
   source {scripts}/activate
   python -m dfcnn_ms.transcribe --ckpt {CHECKPOINT} {file}
   mindinsight start --summary-base-dir summary      then open http://127.0.0.1:8080
-  python -m dfcnn_ms.train --run longer train.epochs=30"""
+  python -m dfcnn_ms.train --ckpt digits.ckpt       digits again, from nothing, by a tenth of the network"""
 
 
 if __name__ == "__main__":

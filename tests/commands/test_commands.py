@@ -306,14 +306,13 @@ def test_the_demo_leaves_everything_it_promises(tmp_path):
         "data.recipe.train=24",
         "data.recipe.dev=8",
         "data.recipe.test=8",
+        "data.recipe.voices=espeak",
         "train.epochs=1",
         "train.buckets=1",
-        "model.blocks=[{channels: 4, convs: 1, stride: [2, 2], pool: [2, 2]}]",
-        "model.hidden=[8]",
     ]
     done = subprocess.run([sys.executable, "-m", "dfcnn_ms.demo", *small], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in ("dfcnn.ckpt", "report.html", "spectrogram.png", "summary/digits/metrics.jsonl"):
+    for name in ("dfcnn.ckpt", "report.html", "spectrogram.png", "summary/numbers/metrics.jsonl"):
         assert (tmp_path / name).stat().st_size > 0
     assert done.stdout.count("  said ") >= 3
     assert "syllable error rate" in done.stdout

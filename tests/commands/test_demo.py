@@ -39,6 +39,7 @@ def test_every_step_is_told_the_device(steps: Steps, target: str) -> None:
     for arguments in steps.values():
         assert arguments[arguments.index("--device_target") + 1] == target
     assert steps["train"][-1] == "train.epochs=1"
+    assert steps["train"][steps["train"].index("--init") + 1] == "box"
 
 
 def test_what_auto_takes_is_not_named(steps: Steps) -> None:
