@@ -261,12 +261,22 @@ def test_everything_can_be_done_with_the_keyboard(browser: Browser, address: str
     browser.wait("document.querySelector('.play').textContent.trim() === 'Play'")
 
 
+LAID_OUT = "[...document.querySelectorAll('.chip')].at(-1).getBoundingClientRect().x > 200"
+
+
 def test_a_click_plays_a_syllable_and_says_all_about_it(browser: Browser, served: Running, tmp_path: Path) -> None:
     open_page(browser, served.url)
     browser.choose(speak(tmp_path / "four.wav", SAID))
     known = heard(browser)["syllables"][1]
+    browser.wait(LAID_OUT)
+    # The page notes which syllables are played: one lasts some tenths of a second, in which nobody may come to look.
+    browser.evaluate(
+        "window.played = []; new MutationObserver(changes => changes.forEach(({target}) => {"
+        " if (target.matches('.chip.now')) played.push([...document.querySelectorAll('.chip')].indexOf(target)) }))"
+        ".observe(document.body, {subtree: true, attributes: true, attributeFilter: ['class']})"
+    )
     browser.click(".chip:nth-child(2) .label")
-    browser.wait("document.querySelector('.chip:nth-child(2)').classList.contains('now')")
+    assert browser.wait("played.length && [...new Set(played)]") == [1]
     detail = browser.evaluate("document.querySelector('.detail').textContent")
     assert detail.startswith("er4") and f"{known['start']:.2f} – {known['end']:.2f} s" in detail
     shown = browser.evaluate("document.querySelector('.chip:nth-child(2)').style.getPropertyValue('--sure')")
@@ -279,7 +289,7 @@ def test_each_syllable_stands_over_its_time(browser: Browser, served: Running, t
     open_page(browser, served.url)
     browser.choose(speak(tmp_path / "four.wav", SAID))
     known = heard(browser)
-    browser.wait("[...document.querySelectorAll('.chip')].at(-1).getBoundingClientRect().x > 200")  # it is laid out
+    browser.wait(LAID_OUT)
     places = browser.evaluate(
         "(() => { const track = document.querySelector('.track').getBoundingClientRect();"
         " return [track.width, [...document.querySelectorAll('.chip')].map(one =>"
