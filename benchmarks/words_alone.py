@@ -17,6 +17,7 @@ import jieba
 
 from dfcnn_ms.corpora.sentences import UNSPOKEN, read_aloud
 from dfcnn_ms.errors import DataError
+from dfcnn_ms.text.characters import is_hanzi
 
 #: how many words of each length
 WANTED = {2: 2300, 3: 300, 4: 300}
@@ -47,7 +48,7 @@ def main() -> None:
 def _dictionary() -> Iterator[tuple[int, str]]:
     """Words of Chinese characters alone and how often each is used, the most frequent first."""
     rows = (line.split() for line in Path(jieba.__file__).with_name("dict.txt").read_text("utf-8").splitlines())
-    known = ((int(count), word, tag) for word, count, tag in rows if all("一" <= one <= "鿿" for one in word))
+    known = ((int(count), word, tag) for word, count, tag in rows if is_hanzi(word))
     yield from ((count, word) for count, word, tag in sorted(known, reverse=True) if not tag.startswith(NAMES))
 
 

@@ -45,7 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     cli.check_output("--ckpt", options.ckpt, (".ckpt",))
     if options.resume and (options.config or options.run or options.init or options.overrides):
         raise ConfigError("--resume goes on with the run's own page: leave out --config, --run, --init and overrides")
-    init = None if options.init is None else choose(options.init).network
+    if options.init:
+        options.init = choose(options.init).network
     config = None if options.resume else load_config(options.config or DEFAULT_CONFIG, options.overrides)
     cli.check_inputs(options, ["--ckpt"], *(() if config is None else manifests_of(config)))
 
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         with run_folder.begun(options.summary_base_dir, name, is_first=me.is_first) as folder:
             check_sets(config)
             prepare_missing(config, me.is_first)
-            result = trainer.train(config, device_target=options.device_target, run=folder, init=init)
+            result = trainer.train(config, device_target=options.device_target, run=folder, init=options.init)
     if not me.is_first:
         return
     if not result.trained and options.ckpt.is_file():
