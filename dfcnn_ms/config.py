@@ -27,6 +27,8 @@ from dfcnn_ms.text.quoting import quoted, shortened
 from dfcnn_ms.yaml_pages import YamlError, read_yaml, write_yaml
 
 DEFAULT_CONFIG = "digits"
+#: sections that a page may take over from another
+SHARED = ("features", "augment", "model")
 #: of a page; those that are shipped have two thousand
 MOST_BYTES = 1 << 18
 #: numbers of a network: with their gradients and two moments they take 16 GB
@@ -76,8 +78,7 @@ class DataConfig(Section):
 class AugmentConfig(Section):
     """What happens to each training sentence anew in each epoch: to its wave, its spectrum, then to its features.
 
-    ``spectrum`` wants features that have one: ``clip_mel``. In a page, the name of another page (``augment: people``)
-    takes over what that one says.
+    ``spectrum`` wants features that have one: ``clip_mel``.
     """
 
     wave: tuple[component(WAVE_AUGMENTATIONS), ...] = ()  # type: ignore[valid-type]
@@ -148,7 +149,7 @@ class TrainConfig(Section):
 
 
 class Config(Section):
-    """The whole page.
+    """The whole page. For each section of :data:`SHARED` it may give the name of another page, and means that one's.
 
     Attributes:
         name: of the run.
@@ -288,17 +289,21 @@ def _read_page(path: Path) -> dict[str, Any]:
 
 
 def _with_shared(page: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The same page; where its augmentation is the name of another page, with that one's augmentation."""
-    name = page.get("augment")
-    if not isinstance(name, str):
-        return page
-    try:
-        shared = _read_page(find_config(name)).get("augment")
-    except ConfigError as error:
-        raise ConfigError(f"{path}: augment: {error}") from None
-    if not isinstance(shared, dict):
-        raise ConfigError(f"{path}: augment: {name} has no augmentation of its own; write it out, or name another page")
-    return page | {"augment": shared}
+    """The same page; where a section is the name of another page, with that one's section."""
+    for section in SHARED:
+        name = page.get(section)
+        if not isinstance(name, str):
+            continue
+        try:
+            shared = _read_page(find_config(name)).get(section)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {section}: {error}") from None
+        if not isinstance(shared, dict):
+            raise ConfigError(
+                f"{path}: {section}: {name} has no {section} of its own; write it out, or name another page"
+            )
+        page = page | {section: shared}
+    return page
 
 
 def _apply(page: dict[str, Any], override: str) -> None:

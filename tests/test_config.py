@@ -11,7 +11,7 @@ import yaml
 
 from dfcnn_ms.audio.augment import TimeStretch
 from dfcnn_ms.audio.features import LogMel
-from dfcnn_ms.config import find_config, load_config, parse_config
+from dfcnn_ms.config import SHARED, find_config, load_config, parse_config
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models.table import REFERENCE, Block
 from dfcnn_ms.schedules import Step
@@ -56,28 +56,37 @@ def test_overrides_reach_into_lists_and_keep_the_rest():
     assert config.data == plain.data
 
 
-def test_a_page_takes_over_the_augmentation_of_another(tmp_path):
+@pytest.mark.parametrize("section", SHARED)
+def test_a_page_takes_over_a_section_of_another(tmp_path, section):
+    page = read_yaml(find_config("digits").read_text(encoding="utf-8")) | {section: "people"}
+    (tmp_path / "mine.yaml").write_text(write_yaml(page), encoding="utf-8")
+    mine, people, digits = load_config(str(tmp_path / "mine.yaml")), load_config("people"), load_config("digits")
+    assert getattr(mine, section) == getattr(people, section) != getattr(digits, section)
+    assert mine == digits.model_copy(update={section: getattr(people, section)})
+    assert load_config("digits", [f"{section}=people"]) == mine
+
+
+def test_what_was_taken_over_can_be_changed(tmp_path):
     page = read_yaml(find_config("digits").read_text(encoding="utf-8")) | {"augment": "people"}
     (tmp_path / "mine.yaml").write_text(write_yaml(page), encoding="utf-8")
-    mine, people = load_config(str(tmp_path / "mine.yaml")), load_config("people")
-    assert mine.augment == people.augment != load_config("digits").augment
-    assert load_config("digits", ["augment=people"]).augment == people.augment
+    people = load_config("people")
     changed = load_config(str(tmp_path / "mine.yaml"), ["augment.wave.0.probability=0.125"]).augment
     assert changed.wave[0].probability == 0.125 and changed.wave[1:] == people.augment.wave[1:]
 
 
+@pytest.mark.parametrize("section", SHARED)
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("peeple", "digits.yaml: augment: peeple: no such configuration; give a YAML file, or one of: "),
-        ("plain.yaml", "digits.yaml: augment: plain.yaml has no augmentation of its own; write it out"),
+        ("peeple", "digits.yaml: {0}: peeple: no such configuration; give a YAML file, or one of: "),
+        ("plain.yaml", "digits.yaml: {0}: plain.yaml has no {0} of its own; write it out"),
     ],
 )
-def test_an_augmentation_that_is_not_there(tmp_path, monkeypatch, name, complaint):
+def test_a_section_that_is_not_there(tmp_path, monkeypatch, name, complaint, section):
     monkeypatch.chdir(tmp_path)
     Path("plain.yaml").write_text("name: plain\n")
-    with pytest.raises(ConfigError, match=re.escape(complaint)):
-        load_config("digits", [f"augment={name}"])
+    with pytest.raises(ConfigError, match=re.escape(complaint.format(section))):
+        load_config("digits", [f"{section}={name}"])
 
 
 def test_a_bare_name_finds_the_shipped_page_and_a_path_any_page(tmp_path, monkeypatch):
