@@ -10,7 +10,7 @@ from dfcnn_ms.models.table import Block
 
 @st.composite
 def networks(draw: st.DrawFn) -> Dfcnn:
-    """Random tables with every padding, stride and pooling that fit together."""
+    """Random tables with every padding, stride and pooling that fit together, and layers over steps."""
     pad_mode = draw(st.sampled_from(["pad", "same", "valid"]))
     strides = st.just(1) if pad_mode == "same" else st.integers(1, 3)
     blocks = tuple(
@@ -24,4 +24,5 @@ def networks(draw: st.DrawFn) -> Dfcnn:
         for _ in range(draw(st.integers(1, 3)))
     )
     padding = draw(st.integers(0, min(block.kernel for block in blocks) - 1)) if pad_mode == "pad" else 0
-    return Dfcnn(blocks=blocks, hidden=(), pad_mode=pad_mode, padding=padding)
+    context = tuple(draw(st.lists(st.sampled_from([1, 3, 5]), max_size=2)))
+    return Dfcnn(blocks=blocks, hidden=(1,), context=context, pad_mode=pad_mode, padding=padding)

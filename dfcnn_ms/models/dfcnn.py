@@ -36,6 +36,8 @@ class Dfcnn(Network):
     Attributes:
         blocks: the table of blocks; the default is the reference geometry.
         hidden: widths of the dense layers before the output layer.
+        context: after the dense layers, as many layers over time, each a convolution over so many steps (odd), added
+            to what it reads. They begin at zero, so that ``--init`` puts them on top of a trained network.
         dropout: probability between the dense layers.
         block_dropout: probability after each block.
         pad_mode: ``pad``, ``same`` or ``valid``, for every convolution.
@@ -53,6 +55,7 @@ class Dfcnn(Network):
 
     blocks: tuple[Block, ...] = REFERENCE
     hidden: tuple[int, ...] = (4096, 4096)
+    context: tuple[int, ...] = ()
     dropout: float = 0.2
     block_dropout: float = 0.0
     pad_mode: str = "pad"
@@ -65,6 +68,10 @@ class Dfcnn(Network):
                 raise ConfigError(f"{name}: got {share}, wanted at least 0 and less than 1")
         if any(width < 1 for width in self.hidden):
             raise ConfigError(f"hidden: got {list(self.hidden)}, wanted widths of at least 1")
+        if any(kernel < 1 or kernel % 2 == 0 for kernel in self.context):
+            raise ConfigError(f"context: got {list(self.context)}, wanted odd numbers of steps, such as 5")
+        if self.context and (not self.hidden or self.over_time != "steps"):
+            raise ConfigError("context: it reads the last dense layer, step by step; give hidden and over_time: steps")
         if self.over_time not in OVER_TIME:
             raise ConfigError(f"over_time: got {self.over_time!r}, wanted one of {', '.join(OVER_TIME)}")
         check_padding(self.pad_mode, self.padding, self.blocks)
@@ -81,7 +88,11 @@ class Dfcnn(Network):
 
     @property
     def receptive_field(self) -> tuple[int, int] | None:
-        return receptive_field(self.blocks, self.pad_mode, self.padding) if self.over_time == "steps" else None
+        if self.over_time != "steps":
+            return None
+        first, last = receptive_field(self.blocks, self.pad_mode, self.padding)
+        around = sum(kernel // 2 for kernel in self.context) * self._clock()[1]
+        return first - around, last + around
 
     def _clock(self) -> tuple[float, int]:
         """The frame in the middle of all that the first step sees, and the frames from step to step."""
@@ -133,6 +144,8 @@ class Dfcnn(Network):
             yield "mean over time"
         if self.hidden:
             yield "dense " + ", ".join(map(str, self.hidden))
+        if self.context:
+            yield "added over steps " + ", ".join(map(str, self.context))
 
     @property
     def cure_for_few_steps(self) -> str:
@@ -151,7 +164,8 @@ class Dfcnn(Network):
             inputs = [block.channels_in(channels, bins), *[block.channels] * (block.convs - 1)]
             count += sum(math.prod(block.window) * one * block.channels + 2 * block.channels for one in inputs)
         dense = [widths[-1] * left, *self.hidden, num_units]
-        return count + sum((one + 1) * other for one, other in itertools.pairwise(dense))
+        count += sum((one + 1) * other for one, other in itertools.pairwise(dense))
+        return count + sum((kernel * dense[-2] + 2) * dense[-2] for kernel in self.context)
 
     def multiply_adds(self, frames: int, *, num_bins: int, num_units: int) -> int:
         """Multiplications of one forward pass of T frames; normalising, pooling and activations are not counted."""
@@ -167,4 +181,5 @@ class Dfcnn(Network):
             sides = [side // pool for side, pool in zip(sides, block.pool, strict=True)]
         dense = [inputs * sides[1], *self.hidden, num_units]
         steps = sides[0] if self.over_time == "steps" else 1
-        return count + steps * sum(one * other for one, other in itertools.pairwise(dense))
+        per_step = sum(one * other for one, other in itertools.pairwise(dense)) + sum(self.context) * dense[-2] ** 2
+        return count + steps * per_step

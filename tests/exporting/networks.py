@@ -29,6 +29,7 @@ NETWORKS_OF_EACH_KIND: dict[str, Network] = {
     "dfcnn, valid": Dfcnn(blocks=_FRONT, hidden=(8,), pad_mode="valid", padding=0),
     "dfcnn, same": Dfcnn(blocks=(Block(4, kernel=1), Block(6, kernel=7)), hidden=(8,), pad_mode="same", padding=0),
     "dfcnn, mean": Dfcnn(blocks=_FRONT, hidden=(8,), over_time="mean"),
+    "dfcnn, steps around": Dfcnn(blocks=_FRONT, hidden=(8,), context=(3, 5)),
     "dfcnn_lstm": DfcnnLstm(blocks=_FRONT, dense=8, lstm_layers=2, lstm_width=5),
     "transformer": Transformer(blocks=_FRONT, depth=2, width=12, heads=3, feed_forward=20),
     "transformer, decoder": Transformer(blocks=_FRONT, depth=1, width=12, heads=3, feed_forward=9, decoder_depth=2),

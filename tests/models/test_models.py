@@ -74,9 +74,11 @@ def tiny(blocks: tuple[Block, ...], pad_mode: str, padding: int, num_bins: int =
     return scrambled(value.build(num_bins=num_bins, num_units=UNITS))
 
 
-@pytest.fixture(params=TABLES.values(), ids=TABLES, scope="module")
+@pytest.fixture(params=[*TABLES, "steps around"], scope="module")
 def network(request: pytest.FixtureRequest) -> DfcnnCell:
-    return tiny(*request.param)
+    if request.param == "steps around":
+        return tiny(*TABLES["pad, stride"], context=(3, 5))
+    return tiny(*TABLES[request.param])
 
 
 def steps_in_reality(network: DfcnnCell, frames: int) -> int:
@@ -248,10 +250,31 @@ def test_dropout_acts_between_dense_layers_in_training_only() -> None:
         assert not np.allclose(network(x).asnumpy(), network(x).asnumpy())
 
 
+def test_a_pass_renames_no_parameter(network: DfcnnCell) -> None:
+    """As a slice of a ``SequentialCell`` would; a checkpoint that is written afterwards would fit nothing."""
+    before = [*network.parameters_dict()]
+    network(Tensor(np.ones((1, 1, 40, BINS)), ms.float32))
+    assert [*network.parameters_dict()] == before
+
+
 def test_without_dropout_training_is_repeatable() -> None:
     network = tiny(*TABLES["pad"], dropout=0.0).set_train(True)
     x = Tensor(np.random.default_rng(5).normal(size=(2, 1, 40, BINS)), ms.float32)
     np.testing.assert_array_equal(network(x).asnumpy(), network(x).asnumpy())
+
+
+def test_new_layers_over_steps_change_nothing_and_learn() -> None:
+    """On top of a network that has its weights they are not heard, and their scale has a gradient."""
+    blocks, pad_mode, padding = TABLES["pad, stride"]
+    plain = tiny(blocks, pad_mode, padding, dropout=0.0)
+    value = Dfcnn(blocks=blocks, pad_mode=pad_mode, padding=padding, hidden=(4,), dropout=0.0, context=(3, 5))
+    more = value.build(num_bins=BINS, num_units=UNITS).set_train(False)
+    ms.load_param_into_net(more, plain.parameters_dict())
+    x = Tensor(np.random.default_rng(6).normal(size=(2, 1, 40, BINS)), ms.float32)
+    np.testing.assert_array_equal(more(x).asnumpy(), plain(x).asnumpy())
+    scales = [layer.norm.gamma for layer in more.context]
+    gradients = ms.grad(lambda x: (more(x) ** 2).sum(), grad_position=None, weights=ms.ParameterTuple(scales))(x)
+    assert all(np.abs(one.asnumpy()).max() > 0 for one in gradients)
 
 
 def test_count_parameters() -> None:
@@ -266,10 +289,10 @@ def test_count_parameters() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-@pytest.mark.parametrize("over_time", ["steps", "mean"])
-def test_what_is_counted_from_the_value_is_in_the_cell(table: tuple[Any, ...], over_time: str) -> None:
+@pytest.mark.parametrize("options", [{}, {"over_time": "mean"}, {"context": (3, 5)}], ids=str)
+def test_what_is_counted_from_the_value_is_in_the_cell(table: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Multiply-adds: those of each convolution by the shape of what it really gives, found by a hook."""
-    value = Dfcnn(blocks=table[0], pad_mode=table[1], padding=table[2], hidden=(4, 3), over_time=over_time)
+    value = Dfcnn(blocks=table[0], pad_mode=table[1], padding=table[2], hidden=(4, 3), **options)
     cell = value.build(num_bins=BINS, num_units=UNITS).set_train(False)
     assert count_parameters(cell) == value.parameters(num_bins=BINS, num_units=UNITS)
     counted = []

@@ -35,6 +35,11 @@ def forward(network: Dfcnn, frames: Array, weight: float | None = None) -> Array
         steps = len(frames) // block.pool[0]
         frames = frames[: steps * block.pool[0]].reshape(steps, block.pool[0])
         frames = frames.max(axis=1) if weight is None else frames.sum(axis=1)
+    for kernel in network.context:
+        weights = rng.standard_normal(kernel) / kernel if weight is None else np.full(kernel, weight)
+        around = np.pad(frames, kernel // 2)
+        more = [around[at : at + kernel] @ weights for at in range(len(frames))]
+        frames = np.maximum(0.0, frames + more)
     return frames
 
 

@@ -80,6 +80,32 @@ class ConvBlock(nn.Cell):
         return x, lengths if lengths is None else lengths // self.time_pool
 
 
+class OverSteps(nn.Cell):
+    """A convolution over steps and a batch norm, added to what they read, ReLU: what was said just before and after.
+
+    The norm begins with a scale of zero, so that a new layer changes nothing: put on top of a trained network, it
+    begins where that one ended.
+
+    Inputs:
+        - **x** (Tensor) - (B, C, U, 1), nowhere negative.
+        - **steps** (Tensor or None) - (B,) of each utterance; None: all count.
+
+    Outputs:
+        Tensor (B, C, U, 1). What lies after an utterance's end is undefined.
+    """
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        beside = kernel // 2
+        self.conv = nn.Conv2d(width, width, (kernel, 1), pad_mode="pad", padding=(beside, beside, 0, 0))
+        self.norm = nn.BatchNorm2d(width, gamma_init="zeros")
+
+    def construct(self, x: Tensor, steps: Tensor | None = None) -> Tensor:
+        if steps is not None:
+            x = silence_after(x, steps)
+        return ops.relu(x + self.norm(self.conv(x)))
+
+
 def mean_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
     """The mean of each utterance's own frames: (B, C, T, F) -> (B, C, 1, F)."""
     if lengths is None:
@@ -97,7 +123,7 @@ class DfcnnCell(nn.Cell):
     Args:
         num_units: V, the output units with the blank.
         bins: the frequency bins that each block reads, and F', those that are left for the dense layers.
-        blocks, hidden, dropout, block_dropout, pad_mode, padding, over_time: see
+        blocks, hidden, context, dropout, block_dropout, pad_mode, padding, over_time: see
             :class:`~dfcnn_ms.models.dfcnn.Dfcnn`.
 
     Inputs:
@@ -121,6 +147,7 @@ class DfcnnCell(nn.Cell):
         *,
         blocks: Sequence[Block],
         hidden: Sequence[int],
+        context: Sequence[int],
         dropout: float,
         block_dropout: float,
         pad_mode: str,
@@ -138,6 +165,7 @@ class DfcnnCell(nn.Cell):
         )
         self.norm = nn.BatchNorm2d(widths[-1])
         self.head = _dense_layers(widths[-1], bins[-1], hidden, num_units, dropout)
+        self.context = nn.CellList([OverSteps(hidden[-1], kernel) for kernel in context])
         self.is_pooled = over_time == "mean"
 
     @property
@@ -157,7 +185,11 @@ class DfcnnCell(nn.Cell):
         x = self.norm(x)
         if self.is_pooled:
             x = mean_over_time(x, lengths)  # (B, C, U, F') -> (B, C, 1, F')
-        x = self.head(x)  # (B, C, U, F') -> (B, V, U, 1)
+        for index in range(len(self.head) - 1):  # a slice of it would be another Cell, and rename its parameters
+            x = self.head[index](x)
+        for layer in self.context:
+            x = layer(x, lengths)  # (B, H, U, 1), the last of the dense layers and what is around it
+        x = self.output_layer(x)  # (B, H, U, 1) -> (B, V, U, 1); without dense layers (B, C, U, F') ->
         return x.squeeze(3).swapaxes(1, 2)  # (B, V, U, 1) -> (B, U, V)
 
 

@@ -20,7 +20,7 @@ def dfcnn(layers: Layers, network: Dfcnn, num_bins: int, weights: Weights, featu
         inputs = block.channels
     if network.over_time == "mean":
         x = layers.mean_over_time(x, lengths)
-    return _dense(layers, network, weights, x)
+    return _dense(layers, network, weights, x, lengths)
 
 
 def convolutions(
@@ -47,7 +47,7 @@ def convolutions(
     return layers.largest(x, block.pool), lengths // block.pool[0]
 
 
-def _dense(layers: Layers, network: Dfcnn, weights: Weights, x: str) -> str:
+def _dense(layers: Layers, network: Dfcnn, weights: Weights, x: str, lengths: Lengths) -> str:
     """The batch norm before the dense layers is part of the first of them."""
     apart = 3 if network.dropout else 2  # a dense layer, its ReLU, its dropout
     names = [f"head.{apart * index}" for index in range(len(network.hidden) + 1)]
@@ -55,4 +55,9 @@ def _dense(layers: Layers, network: Dfcnn, weights: Weights, x: str) -> str:
     numbers[names[0]] = numbers[names[0]].after_scaled(*batch_norm(weights, "norm"))
     for name in names[:-1]:
         x = layers.convolution(name, x, numbers[name], relu=True)
+    for index, kernel in enumerate(network.context):
+        layer, read = f"context.{index}", layers.silence_after(x, lengths)
+        around = affine(weights, f"{layer}.conv").then_scaled(*batch_norm(weights, f"{layer}.norm"))
+        more = layers.convolution(f"{layer}.conv", read, around, Window(padding=(kernel // 2, 0)), relu=False)
+        x = layers.apply("Relu", layers.apply("Add", read, more))
     return layers.over_bins(names[-1], x, numbers[names[-1]])
