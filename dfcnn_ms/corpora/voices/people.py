@@ -91,7 +91,8 @@ class Source:
 
     def made(self, change: Change) -> Change:
         """What is to be done to this voice, where the change was meant for the synthesiser's woman."""
-        return replace(change, formants=change.formants / self.formants, search_hz=self.search_hz)
+        formants = min(max(change.formants / self.formants, FORMANTS[0]), FORMANTS[1])
+        return replace(change, formants=formants, search_hz=self.search_hz)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dfcnn_ms.corpora.voices.crowd import CrowdVoice
 from dfcnn_ms.corpora.voices.espeak import EspeakVoice
 from dfcnn_ms.corpora.voices.neural import NeuralVoice
 from dfcnn_ms.corpora.voices.spoken import Voice
 from dfcnn_ms.errors import ConfigError, suggestion
 
-VOICES: dict[str, Voice] = {"espeak": EspeakVoice(), "neural": NeuralVoice()}
+VOICES: dict[str, Voice] = {"espeak": EspeakVoice(), "neural": NeuralVoice(), "crowd": CrowdVoice()}
 
 
 def named(voices: str) -> tuple[str, ...]:
