@@ -260,13 +260,17 @@ def prepare(
         for index in range(counts[split])
     ]
     processes = Workers(workers or os.cpu_count() or 1, progress)
-    processes.all(_write, [job for job in jobs if not job.path.exists()], "utt", _reading)
+    missing = [job for job in jobs if not job.path.exists()]
+    found = dict(processes.all(_write_with_times if times else _write, missing, "utt", _reading))
     for split, manifest in manifests.items():
         mine = [job for job in jobs if job.split == split]
         lines = (line for job in mine for line in (job.words() if words else [job.utterance()]))
         write_manifest(manifest, lines)
     if times:
-        _write_times(times, jobs, processes)
+        old = [job for job in jobs if job.audio not in found]
+        found |= dict(processes.all(_times, old, "utt", _reading)) if old else {}
+        for split, path in times.items():
+            write_text(path, "".join(found[job.audio] for job in jobs if job.split == split))
     write_note(out, parameters, complete=True)
     return manifests
 
@@ -360,13 +364,6 @@ def _reading(job: Job) -> tuple[str, int]:
     return job.split, job.reading
 
 
-def _write_times(paths: dict[str, Path], jobs: list[Job], workers: Workers) -> None:
-    """Writes when each syllable is said, a file for each split."""
-    found = dict(workers.all(_times, jobs, "utt", _reading))
-    for split, path in paths.items():
-        write_text(path, "".join(found[job.audio] for job in jobs if job.split == split))
-
-
 def _times(job: Job) -> tuple[str, str]:
     """An utterance, and its lines in the form of NIST."""
     utterance, times = job.utterance(), edges(job)
@@ -375,8 +372,16 @@ def _times(job: Job) -> tuple[str, str]:
     return job.audio, ctm(Recording(utterance.id, utterance.seconds, syllables))
 
 
-def _write(job: Job) -> None:
+def _write(job: Job) -> tuple[str, str]:
+    """An utterance that has no lines of times."""
     write_wave(job.path, speak(job))
+    return job.audio, ""
+
+
+def _write_with_times(job: Job) -> tuple[str, str]:
+    """Both at once: a voice that has just spoken remembers when."""
+    _write(job)
+    return _times(job)
 
 
 def _counts(task: str, asked: dict[str, int | None], own: dict[str, int]) -> dict[str, int]:

