@@ -49,7 +49,6 @@ from dfcnn_ms.corpora.string_plan import (
 )
 from dfcnn_ms.corpora.voices import people as voices
 from dfcnn_ms.corpora.voices import praat
-from dfcnn_ms.corpora.voices.neural import changer
 from dfcnn_ms.corpora.voices.people import Source, median_hz
 from dfcnn_ms.corpora.voices.spoken import Array, at_16_khz, cut_or_padded
 from dfcnn_ms.errors import ConfigError, DataError
@@ -255,7 +254,9 @@ def spoken(string: String) -> NDArray[np.int16]:
     words, background = joined(string.parts, string.length_ms, rate, rng)
     if string.person:
         said = Said(int(rng.integers(*PITCHES, endpoint=True)))
-        other = voices.changed(words, rate, string.person, said, changer(), rng, string.source, string.pace)
+        other = voices.changed(
+            words, rate, string.person, said, praat.of_this_process(), rng, string.source, string.pace
+        )
         other = cut_or_padded(other, round(string.seconds * rate))
         words = other * _rms(words) / max(_rms(other), 1e-9)  # the room stays as it is beside the voice
         background = background[: len(words)]

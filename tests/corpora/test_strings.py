@@ -215,7 +215,7 @@ class StandIn:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     changer = StandIn()
-    monkeypatch.setattr(strings, "changer", lambda: changer)
+    monkeypatch.setattr(praat, "of_this_process", lambda: changer)
     monkeypatch.setattr(praat, "find_spec", lambda name: object())
     return changer
 

@@ -170,9 +170,9 @@ def test_stretching_moves_nothing_but_the_lengths():
     """A ramp stays a ramp inside each syllable; factors of one change nothing at all."""
     ramp = np.arange(30, dtype=np.float32)[:, None] * np.ones((1, 80), np.float32)
     starts = np.array([4, 10, 24])
-    same, places = neural.stretched(ramp, starts, np.ones(2))
+    same, places = spoken.stretched(ramp, starts, np.ones(2))
     assert np.array_equal(same, ramp) and np.array_equal(places, starts)
-    longer, places = neural.stretched(ramp, starts, np.array([2.0, 0.5]))
+    longer, places = spoken.stretched(ramp, starts, np.array([2.0, 0.5]))
     assert places.tolist() == [4, 16, 23] and len(longer) == 4 + 12 + 7 + 6
     assert np.array_equal(longer[:4], ramp[:4]) and np.array_equal(longer[-6:], ramp[-6:])
     assert np.allclose(np.diff(longer[4:16, 0]), 0.5) and np.allclose(np.diff(longer[16:23, 0]), 2.0)
@@ -225,10 +225,10 @@ def test_a_mixture_has_both_voices_and_times_of_every_syllable(simple, tmp_path)
 
 
 def test_several_people_say_one_sentence_in_one_rhythm_and_it_is_spoken_once(simple, monkeypatch, tmp_path):
-    spoken: list[np.ndarray] = []
+    heard: list[np.ndarray] = []
     sound = Tones.sound
-    monkeypatch.setattr(Tones, "sound", lambda self, frames: (spoken.append(frames), sound(self, frames))[1])
-    neural._sound.cache_clear()
+    monkeypatch.setattr(Tones, "sound", lambda self, frames: (heard.append(frames), sound(self, frames))[1])
+    spoken._sound.cache_clear()
     manifests = synth.prepare(
         tmp_path, "digits", voices="neural", takes=3, train=7, dev=1, test=1, workers=1, progress=False
     )
@@ -236,7 +236,7 @@ def test_several_people_say_one_sentence_in_one_rhythm_and_it_is_spoken_once(sim
     readings = [utterances[first : first + 3] for first in range(0, 7, 3)]
     assert [len({one.pinyin for one in reading}) for reading in readings] == [1, 1, 1]
     assert [len({one.speaker for one in reading}) for reading in readings] == [3, 3, 1]
-    assert len(spoken) == 3 + 1 + 1
+    assert len(heard) == 3 + 1 + 1
     lines = [line.split() for line in manifests["train"].with_suffix(".ctm").read_text().splitlines()]
     lengths = [[float(line[3]) for line in lines if line[0] == one.id] for one in readings[0]]
     assert np.ptp(lengths, axis=0).max() <= 0.0011  # each is rounded to a millisecond

@@ -18,9 +18,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dfcnn_ms.corpora.voices import neural, people, praat
-from dfcnn_ms.corpora.voices.melgan import MelGan
-from dfcnn_ms.corpora.voices.spoken import Array, Prosody, Rhythm, at_16_khz
+from dfcnn_ms.corpora.voices import people, praat
+from dfcnn_ms.corpora.voices.spoken import Array, Frames, Prosody, Rhythm, at_16_khz, sound_of, stretched
 from dfcnn_ms.corpora.voices.tacotron import Spoken, Tacotron
 from dfcnn_ms.corpora.voices.torch_file import read_weights
 from dfcnn_ms.errors import DataError, DeviceError
@@ -74,7 +73,7 @@ class Reader(Protocol):
     def read(self, symbols: NDArray[np.int64], speaker: Array, rng: np.random.Generator) -> Spoken:
         """Symbols (N,) as a spectrogram."""
 
-    def sound(self, spectrogram: NDArray[np.float32]) -> Array:
+    def sound(self, spectrogram: Frames) -> Array:
         """A spectrogram (T, 80) as samples (256 T,) at 22,050 Hz."""
 
 
@@ -101,11 +100,11 @@ class CrowdVoice:
 
     def say(self, pinyin: Sequence[str], speaker: str, prosody: Prosody, rng: np.random.Generator) -> Array:
         spectrogram, _, who = self._spoken(pinyin, speaker, prosody, rng)
-        wave = _sound(self.reader or ttskit, spectrogram.tobytes(), len(spectrogram))
+        wave = sound_of(self.reader or ttskit, spectrogram)
         if not speaker.startswith(THEMSELVES):
-            source = people.Source.of(who)
-            person = people.by_name()[speaker]
-            wave = people.changed(wave, RATE, person, prosody, (self.changer or neural.changer)(), rng, source)
+            person, source = people.by_name()[speaker], people.Source.of(who)
+            changer = (self.changer or praat.of_this_process)()
+            wave = people.changed(wave, RATE, person, prosody, changer, rng, source)
         return at_16_khz(wave, RATE)
 
     def edges(self, pinyin: Sequence[str], speaker: str, prosody: Prosody, rng: np.random.Generator) -> list[float]:
@@ -114,12 +113,12 @@ class CrowdVoice:
 
     def _spoken(
         self, pinyin: Sequence[str], speaker: str, prosody: Prosody, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], float]:
+    ) -> tuple[Frames, NDArray[np.int64], float]:
         """A spectrogram (T, 80) in another rhythm, the frames of its syllables (L+1,), and the pitch of who speaks."""
         factors = self.rhythm.draw(len(pinyin), rng) * 180 / prosody.rate
         seed = int(rng.integers(2**32))
         spectrogram, starts, who = _reading(self.reader or ttskit, tuple(pinyin), _splits()[speaker], seed)
-        return *neural.stretched(spectrogram, starts, factors), who.median_hz
+        return *stretched(spectrogram, starts, factors), who.median_hz
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ def starts_of(spoken: Spoken, syllables: int) -> NDArray[np.int64] | None:
 @lru_cache(maxsize=1)
 def _reading(
     reader: Callable[[], Reader], pinyin: tuple[str, ...], split: str, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64], Speaker]:
+) -> tuple[Frames, NDArray[np.int64], Speaker]:
     """A sentence as a spectrogram, the frames of its syllables, and who of a split says it.
 
     The last is kept, for who is made of the same.
@@ -227,14 +226,6 @@ def _reading(
     raise DataError(f"the voices of ttskit cannot say {' '.join(pinyin)!r}; leave it out, or use another seed")
 
 
-@lru_cache(maxsize=1)
-def _sound(reader: Callable[[], Reader], spectrogram: bytes, frames: int) -> Array:
-    """A spectrogram (T, 80) as samples; the last ones are kept for who says the same next."""
-    wave = reader().sound(np.frombuffer(spectrogram, np.float32).reshape(frames, -1))
-    wave.flags.writeable = False
-    return wave
-
-
 class Ttskit:
     """The two networks of ttskit.
 
@@ -243,6 +234,8 @@ class Ttskit:
     """
 
     def __init__(self) -> None:
+        from dfcnn_ms.corpora.voices.melgan import MelGan  # with it comes onnxruntime
+
         assets = folder()
         self._read = Tacotron(read_weights(assets / "mellotron.kuangdd-mspk.pt"))
         self._sound = MelGan(read_weights(assets / "melgan.kuangdd.pt"))
@@ -250,7 +243,7 @@ class Ttskit:
     def read(self, symbols: NDArray[np.int64], speaker: Array, rng: np.random.Generator) -> Spoken:
         return self._read(symbols, speaker.astype(np.float32), rng)
 
-    def sound(self, spectrogram: NDArray[np.float32]) -> Array:
+    def sound(self, spectrogram: Frames) -> Array:
         return self._sound(spectrogram).astype(np.float64)
 
 

