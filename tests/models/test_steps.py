@@ -25,7 +25,8 @@ HOP_SECONDS = 0.01
 
 def seen_by(network: Dfcnn, step: int) -> tuple[int, int]:
     """The first and the last frame that an output step sees, followed back layer by layer."""
-    first = last = step
+    around = sum(kernel // 2 for kernel in network.context)
+    first, last = step - around, step + around
     for block in reversed(network.blocks):
         first, last = first * block.pool[0], last * block.pool[0] + block.pool[0] - 1
         for index in reversed(range(block.convs)):

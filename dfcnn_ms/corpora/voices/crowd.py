@@ -102,7 +102,8 @@ class CrowdVoice:
         spectrogram, _, who = self._spoken(pinyin, speaker, prosody, rng)
         wave = sound_of(self.reader or ttskit, spectrogram)
         if not speaker.startswith(THEMSELVES):
-            person, source = people.by_name()[speaker], people.Source.of(who)
+            person = people.by_name()[speaker]
+            source = people.Source.of(who).bearing(person)
             changer = (self.changer or praat.of_this_process)()
             wave = people.changed(wave, RATE, person, prosody, changer, rng, source)
         return at_16_khz(wave, RATE)

@@ -91,8 +91,12 @@ class Source:
 
     def made(self, change: Change) -> Change:
         """What is to be done to this voice, where the change was meant for the synthesiser's woman."""
-        formants = min(max(change.formants / self.formants, FORMANTS[0]), FORMANTS[1])
-        return replace(change, formants=formants, search_hz=self.search_hz)
+        return replace(change, formants=change.formants / self.formants, search_hz=self.search_hz)
+
+    def bearing(self, person: Person) -> Source:
+        """The same, taken for somebody nearer to a person whom it cannot be, as near as a voice bears."""
+        factor = min(max(person.formants / self.formants, FORMANTS[0]), FORMANTS[1])
+        return replace(self, formants=person.formants / factor)
 
 
 @dataclass(frozen=True)
