@@ -164,9 +164,7 @@ def vector(name: str) -> Array:
 @lru_cache(maxsize=len(people.COUNTS))
 def speakers(split: str) -> tuple[str, ...]:
     """The people of a split, and the speakers themselves after every so many of them; in each split by another name."""
-    names, others = [one.name for one in people.people()[split]], THEIR_SHARE - 1
-    turns = [[*names[first : first + others], f"{THEMSELVES}-{split}"] for first in range(0, len(names), others)]
-    return tuple(name for turn in turns for name in turn)
+    return people.taking_turns(split, f"{THEMSELVES}-{split}", THEIR_SHARE)
 
 
 @lru_cache(maxsize=1)
@@ -215,12 +213,12 @@ def _reading(
     Raises:
         DataError: the network lost its place in every reading.
     """
-    rng = np.random.default_rng(seed)
+    rng, said = np.random.default_rng(seed), symbols(pinyin)
     who = somebody(split, rng)
     for number in range(TRIES):
         if number and number % EACH_TRIES == 0:
             who = somebody(split, rng)
-        spoken = reader().read(symbols(pinyin), who.vector, rng)
+        spoken = reader().read(said, who.vector, rng)
         starts = starts_of(spoken, len(pinyin))
         if starts is not None:
             return spoken.spectrogram, starts, who

@@ -102,12 +102,9 @@ class NeuralVoice:
 @lru_cache(maxsize=len(people.COUNTS))
 def speakers(split: str) -> tuple[str, ...]:
     """The people of a split; in train the woman herself after every so many of them."""
-    names = [one.name for one in people.people()[split]]
     if split != "train":
-        return tuple(names)
-    others = HER_SHARE - 1
-    turns = [[*names[first : first + others], HERSELF] for first in range(0, len(names), others)]
-    return tuple(name for turn in turns for name in turn)
+        return tuple(one.name for one in people.people()[split])
+    return people.taking_turns(split, HERSELF, HER_SHARE)
 
 
 def phones(pinyin: Sequence[str]) -> list[str]:

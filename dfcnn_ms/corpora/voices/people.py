@@ -156,6 +156,13 @@ def people() -> dict[str, tuple[Person, ...]]:
     return found
 
 
+def taking_turns(split: str, another: str, share: int) -> tuple[str, ...]:
+    """The people of a split by name, and somebody else in every so many places."""
+    names, others = [one.name for one in people()[split]], share - 1
+    turns = [[*names[first : first + others], another] for first in range(0, len(names), others)]
+    return tuple(name for turn in turns for name in turn)
+
+
 @lru_cache(maxsize=1)
 def by_name() -> dict[str, Person]:
     """Everybody by name."""

@@ -50,14 +50,9 @@ class _Reader(pickle.Unpickler):
         self._archive, self._folder = archive, pickled.removesuffix("data.pkl")
 
     def find_class(self, module: str, name: str) -> Any:
-        known: dict[tuple[str, str], Callable[..., Any]] = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-            ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-        }
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
-        return known.get((module, name)) or type(name, (_Module,), {})
+        return _KNOWN.get((module, name)) or type(name, (_Module,), {})
 
     def persistent_load(self, pid: Any) -> np.ndarray:
         _, kind, key, *_ = pid
@@ -68,6 +63,14 @@ def _tensor(stored: np.ndarray, first: int, shape: tuple[int, ...], steps: tuple
     """A tensor from the numbers of its storage, the place of the first, its shape, and its steps in numbers."""
     strides = [step * stored.itemsize for step in steps]
     return np.lib.stride_tricks.as_strided(stored[first:], shape, strides).copy()
+
+
+#: all that a file may ask for, besides the kinds of its numbers
+_KNOWN: dict[tuple[str, str], Callable[..., Any]] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+}
 
 
 def _tensors(module: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
