@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from trials import epochs, evaluated, trained
 
 from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
@@ -84,30 +83,16 @@ def run(trial: Trial, out: Path) -> dict[str, object]:
     kept = out / f"{trial.name}.json"
     if kept.is_file():
         return dict(json.loads(kept.read_text(encoding="utf-8")))
-    base, ckpt = out / "runs", out / f"{trial.name}.ckpt"
-    if (base / trial.name / "checkpoints" / "last.ckpt").is_file():
-        command("train", "--resume", base / trial.name, "--ckpt", ckpt)
-    else:
-        shutil.rmtree(base / trial.name, ignore_errors=True)  # it was cut off before its first state was saved
-        where = ["--run", trial.name, "--summary-base-dir", base, "--ckpt", ckpt]
-        command("train", "--config", trial.page, *where, *trial.overrides())
-    timings = (base / trial.name / "timings.jsonl").read_text(encoding="utf-8").splitlines()
-    seconds = sum(json.loads(epoch)["train_seconds"] for epoch in timings)
-    found = {"name": trial.name, "page": trial.page, "seconds": round(seconds)}
+    ckpt = trained(trial.name, trial.page, list(trial.overrides()), out)
+    seconds = sum(epoch["train_seconds"] for epoch in epochs(trial.name, out))
+    found: dict[str, object] = {"name": trial.name, "page": trial.page, "seconds": round(seconds)}
     for views, flags in (("plain", ()), ("four_views", ("--four-views",))):
-        figures = out / f"{trial.name}_{views}.json"
-        command("eval", "--ckpt", ckpt, "--json", figures, *flags)
-        page = json.loads(figures.read_text(encoding="utf-8"))
+        page = evaluated(ckpt, out / "figures" / f"{trial.name}_{views}.json", *flags)
         found |= {views: {key: page[key] for key in ("edits", "reference_length")}}
     config = load_config(trial.page)
     found["parameters"] = config.model.parameters(num_bins=config.features.num_bins, num_units=12)
     kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
-
-
-def command(name: str, *arguments: object) -> None:
-    """Runs one of our commands."""
-    subprocess.run([sys.executable, "-m", f"dfcnn_ms.{name}", *map(str, arguments)], check=True)
 
 
 def line(found: dict[str, object]) -> str:
@@ -151,8 +136,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for trial in trials(arguments):
         print(line(run(trial, arguments.out)), flush=True)
-        rows = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*.json"))]
-        done = [line(row) for row in rows if "four_views" in row]
+        done = [line(json.loads(path.read_text(encoding="utf-8"))) for path in sorted(arguments.out.glob("*.json"))]
         (arguments.out / "table.md").write_text("\n".join([*HEAD, *done]) + "\n", encoding="utf-8")
 
 

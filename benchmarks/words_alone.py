@@ -34,8 +34,8 @@ def main() -> None:
     found: Counter[int] = Counter()
     heard: Counter[str] = Counter()
     alone: dict[str, str] = {}
-    for frequency, word in _dictionary():
-        syllables = _syllables(word)
+    for frequency, word in dictionary():
+        syllables = syllables_of(word)
         if len(word) == 1 and syllables and frequency >= LEAST_FREQUENT:
             alone.setdefault(syllables[0], word)
         elif syllables and found[len(word)] < WANTED.get(len(word), 0) and min(heard[one] for one in syllables) < OFTEN:
@@ -45,14 +45,14 @@ def main() -> None:
     print(*alone.values(), sep="\n")
 
 
-def _dictionary() -> Iterator[tuple[int, str]]:
+def dictionary() -> Iterator[tuple[int, str]]:
     """Words of Chinese characters alone and how often each is used, the most frequent first."""
     rows = (line.split() for line in Path(jieba.__file__).with_name("dict.txt").read_text("utf-8").splitlines())
     known = ((int(count), word, tag) for word, count, tag in rows if is_hanzi(word))
     yield from ((count, word) for count, word, tag in sorted(known, reverse=True) if not tag.startswith(NAMES))
 
 
-def _syllables(word: str) -> tuple[str, ...]:
+def syllables_of(word: str) -> tuple[str, ...]:
     """Of a word that every voice can say; else none."""
     try:
         said = read_aloud(word, word).pinyin

@@ -1,0 +1,42 @@
+"""What programs share that train one network after the other: they go on where they were stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def command(name: str, *arguments: object, quiet: bool = False) -> None:
+    """Runs one of our commands."""
+    out = subprocess.DEVNULL if quiet else None
+    subprocess.run([sys.executable, "-m", f"dfcnn_ms.{name}", *map(str, arguments)], check=True, stdout=out)
+
+
+def trained(name: str, page: str, overrides: Sequence[str], folder: Path) -> Path:
+    """The network of a page with its overrides, ``FOLDER/NAME.ckpt``; a training that was cut off is resumed."""
+    base, ckpt = folder / "runs", folder / f"{name}.ckpt"
+    if (base / name / "checkpoints" / "last.ckpt").is_file():
+        command("train", "--resume", base / name, "--ckpt", ckpt)
+    else:
+        shutil.rmtree(base / name, ignore_errors=True)  # it was cut off before its first state was saved
+        where = ["--run", name, "--summary-base-dir", base, "--ckpt", ckpt]
+        command("train", "--config", page, *where, *overrides)
+    return ckpt
+
+
+def epochs(name: str, folder: Path) -> list[dict[str, float]]:
+    """What each epoch of a training took."""
+    lines = (folder / "runs" / name / "timings.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def evaluated(ckpt: Path, figures: Path, *flags: object) -> dict[str, Any]:
+    """What `eval` writes of a network."""
+    figures.parent.mkdir(parents=True, exist_ok=True)
+    command("eval", "--ckpt", ckpt, "--json", figures, *flags, quiet=True)
+    return dict(json.loads(figures.read_text(encoding="utf-8")))

@@ -1,0 +1,185 @@
+"""What a change to a page brings, at equal training time: tables of what helps with tones, and of the augmentation.
+
+    python benchmarks/variants.py tones --data data/small --minutes 4 people=data/words/test.jsonl
+    python benchmarks/variants.py acoustics --data data/small --minutes 4 people=data/words/test.jsonl digits=mine.jsonl
+
+The corpus is that of ``small_world.py``, or any other with train, dev and test. Each variant is trained for as many
+utterances as it reads in those minutes, which a short training tells beforehand; so compare on an idle machine, or give
+each run a core of its own. Of a test set those utterances count whose syllables were all trained. Stopped, it goes on
+where it was: what has figures is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trials import epochs, evaluated, trained
+
+from dfcnn_ms.config import load_config
+from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
+
+PAGE = "people"
+#: a network that learns the small world in minutes
+BASE = (
+    "data.mix={}",
+    "features={kind: log_mel, n_mels: 40}",
+    "model.blocks=[{channels: 16, convs: 1, kernel: 5, stride: [2, 2], pool: [1, 1]}, "
+    "{channels: 32, convs: 1, stride: [2, 2], pool: [1, 2]}, {channels: 64, convs: 3, pool: [1, 1]}]",
+    "model.hidden=[128]",
+    "train.buckets=3",
+    "train.rate=0.004",
+    "train.coach=off",
+)
+SHORT = "{kind: log_mel, n_mels: 40}"
+LONG = "{kind: log_mel, n_mels: 40, window_ms: 50, n_fft: 1024}"
+WIDE_FIRST = (
+    "model.blocks=[{channels: 16, convs: 1, kernel: 5, stride: [2, 1], pool: [1, 2]}, "
+    "{channels: 32, convs: 1, stride: [2, 2], pool: [1, 2]}, {channels: 64, convs: 3, pool: [1, 1]}]"
+)
+#: lines that the probe of the speed reads, and how often
+PROBE, PROBES = 480, 3
+
+
+def main() -> None:
+    """Trains what has no figures yet and prints the table."""
+    options = _options()
+    sets = {"synthetic": options.data / "test.jsonl"} | dict(_named(one) for one in options.sets)
+    train = read_manifest(options.data / "train.jsonl")
+    known = {unit for one in train for unit in one.pinyin}
+    tests = {name: _known(name, path, known, options.out) for name, path in sets.items()}
+    table = _tones() if options.table == "tones" else _acoustics()
+    print(f"| Variant | Utterances read | {' | '.join(tests)} |")
+    print(f"|---|---|{'---|' * len(tests)}", flush=True)
+    for name, overrides in table.items():
+        if not options.only or name in options.only:
+            print(_row(name, _found(name, overrides, train, tests, options)), flush=True)
+
+
+def _options() -> argparse.Namespace:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("table", choices=("tones", "acoustics"))
+    arguments.add_argument("sets", nargs="*", metavar="NAME=MANIFEST", help="test sets besides that of the corpus")
+    arguments.add_argument("--data", type=Path, required=True, help="a corpus: train.jsonl, dev.jsonl, test.jsonl")
+    arguments.add_argument("--minutes", type=float, default=4.0, help="of training for each; default: 4")
+    arguments.add_argument("--only", nargs="+", metavar="VARIANT")
+    arguments.add_argument("--out", type=Path, default=Path("summary/variants"), help="default: summary/variants")
+    found = arguments.parse_args()
+    found.data, found.out = found.data.absolute(), found.out.absolute()
+    return found
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, path = text.split("=", 1)
+    return name, Path(path)
+
+
+def _known(name: str, path: Path, units: set[str], out: Path) -> Path:
+    """The manifest of those utterances whose units were all trained."""
+    kept = out / "tests" / f"{name}.jsonl"
+    lines = [replace(one, audio=str(one.path)) for one in read_manifest(path) if units.issuperset(one.pinyin)]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(kept, lines)
+    return kept
+
+
+def _tones() -> Mapping[str, Sequence[str]]:
+    """What may help with tones, each alone, then together. A stack cannot be warped, so one row is unwarped too."""
+    straight = _augmented("freq_warp")
+    both = f"features={{kind: stack, parts: [{SHORT}, {LONG}]}}"
+    pitch = f"features={{kind: stack, parts: [{SHORT}, {{kind: pitch}}]}}"
+    cepstrum = f"features={{kind: stack, parts: [{SHORT}, {{kind: cepstrogram}}]}}"
+    everything = f"features={{kind: stack, parts: [{SHORT}, {LONG}, {{kind: pitch}}]}}"
+    return {
+        "40 bands, window of 25 ms": (),
+        "window of 50 ms": (f"features={LONG}",),
+        "80 bands, window of 50 ms": (f"features={LONG.replace('40', '80')}",),
+        "all bands in the first block": (WIDE_FIRST,),
+        "layer of tones": ("task={kind: ctc, tone_weight: 0.3}",),
+        "initials and finals": ("task={kind: parts}",),
+        "bands not warped": straight,
+        "both windows, not warped": (both, *straight),
+        "pitch, not warped": (pitch, *straight),
+        "cepstrogram, not warped": (cepstrum, *straight),
+        "window of 50 ms, initials and finals, layer of tones": (
+            f"features={LONG}",
+            "task={kind: parts, tone_weight: 0.3}",
+        ),
+        "both windows, pitch, initials and finals, layer of tones, not warped": (
+            everything,
+            "task={kind: parts, tone_weight: 0.3}",
+            *straight,
+        ),
+    }
+
+
+def _acoustics() -> Mapping[str, Sequence[str]]:
+    """The augmentation of the page, then without one of its pieces after the other, then without any."""
+    augment = load_config(PAGE).model_dump(mode="json")["augment"]
+    kinds = [step["kind"] for part in ("wave", "features") for step in augment[part]]
+    without = {f"without {kind}": _augmented(kind) for kind in kinds}
+    return {"all of it": (), **without, "none": _augmented(*kinds)}
+
+
+def _augmented(*left_out: str) -> tuple[str, ...]:
+    """The page's augmentation without some of its pieces."""
+    augment = load_config(PAGE).model_dump(mode="json")["augment"]
+    parts = {part: [step for step in augment[part] if step["kind"] not in left_out] for part in ("wave", "features")}
+    return tuple(f"augment.{part}={json.dumps(steps)}" for part, steps in parts.items())
+
+
+def _found(
+    name: str, overrides: Sequence[str], train: list[Utterance], tests: Mapping[str, Path], options: argparse.Namespace
+) -> dict[str, Any]:
+    """The figures of a variant; trains it where there are none."""
+    stem = "".join(letter if letter.isalnum() else "_" for letter in name)
+    kept = options.out / f"{stem}.json"
+    if kept.is_file():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    changes = [*BASE, f"data.dev={options.data / 'dev.jsonl'}", f"data.test={options.data / 'test.jsonl'}", *overrides]
+    speed = _speed(stem, changes, train, options.out)
+    rounds = max(1, math.ceil(60 * options.minutes * speed / len(train)))
+    lines = min(len(train), round(60 * options.minutes * speed / rounds))
+    part = _first(train, lines, options.out / "manifests" / f"{stem}.jsonl")
+    ckpt = trained(stem, PAGE, [*changes, f"data.train={part}", f"train.epochs={rounds}"], options.out)
+    found: dict[str, Any] = {
+        "name": name,
+        "utterances": rounds * lines,
+        "seconds": round(sum(one["train_seconds"] for one in epochs(stem, options.out))),
+        "sets": {},
+    }
+    for test, manifest in tests.items():
+        figures = evaluated(ckpt, options.out / "figures" / f"{stem}_{test}.json", "--manifest", manifest)
+        found["sets"][test] = {kind: rate["error_rate"] for kind, rate in figures["rates"].items()}
+    kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def _speed(stem: str, changes: Sequence[str], train: list[Utterance], out: Path) -> float:
+    """Utterances a second, of the last epoch of a short training; the first one compiles."""
+    name = f"{stem}_probe"
+    part = _first(train, PROBE, out / "manifests" / "probe.jsonl")
+    trained(name, PAGE, [*changes, f"data.train={part}", f"train.epochs={PROBES}"], out)
+    return epochs(name, out)[-1]["utterances_per_second"]
+
+
+def _first(train: list[Utterance], lines: int, path: Path) -> Path:
+    """A manifest of some of the utterances, evenly from all of the corpus."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chosen = [train[index * len(train) // lines] for index in range(lines)]
+    write_manifest(path, [replace(one, audio=str(one.path)) for one in chosen])
+    return path
+
+
+def _row(name: str, found: Mapping[str, Any]) -> str:
+    cells = [f"{100 * one['syllable']:.1f} % ({100 * one['toneless']:.1f})" for one in found["sets"].values()]
+    return f"| {name} | {found['utterances']:,} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
