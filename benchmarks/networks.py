@@ -1,10 +1,10 @@
 """What each page's network costs: parameters, multiply-adds, and how much faster than the sound it listens on a CPU.
 
-    python benchmarks/networks.py                      # the networks of sentences
+    python benchmarks/networks.py                      # all of them; the widest need some GB
     python benchmarks/networks.py digits digits_lstm
 
-Weights are as they were drawn, which costs what trained ones cost. One utterance of ten seconds, the features made
-beforehand, in a process with one thread.
+Weights are as they were drawn, which costs what trained ones cost. One utterance of ten seconds, or one clip of a
+second, the features made beforehand, in a process with one thread.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-SECONDS = 10
+from dfcnn_ms.audio.wave import SAMPLE_RATE
+
 REPEATS = 5
-UNITS = 1215  # toned syllables
-PAGES = (
-    "digits",
-    "digits_lstm",
-    "digits_attention",
-    "mandarin",
-    "mandarin_lstm",
-    "people",
-    "conformer_small",
-    "thchs30_dfcnn_lstm",
-    "transformer",
-)
+#: the pages that write few units, by how their names begin; the others have toned syllables
+FEW, WORDS, SYLLABLES = ("commands", "crnn", "digits", "fsdd", "keywords", "numbers", "words"), 12, 1215
+#: of sound: networks of clips have one output for all of it
+CLIP_SECONDS, SECONDS = 1, 10
+
+
+def pages() -> list[str]:
+    """All pages that come with the package."""
+    return sorted(path.stem for path in (Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
 
 def row(page: str) -> str:
@@ -39,36 +38,38 @@ def row(page: str) -> str:
 
     from dfcnn_ms.config import load_config
     from dfcnn_ms.runtime.acoustic import Acoustic
+    from dfcnn_ms.tasks.classify import Classify
 
     ms.set_device("CPU")
     config = load_config(page)
     model, bins = config.model, config.features.num_bins
-    units = 12 if page.startswith("digits") else UNITS
-    frames = round(1000 * SECONDS / config.features.hop_ms)
+    units = WORDS if page.startswith(FEW) else SYLLABLES
+    seconds = CLIP_SECONDS if isinstance(config.task, Classify) else SECONDS
+    sound = np.random.default_rng(0).normal(size=seconds * SAMPLE_RATE).astype(np.float32)
+    features = config.features(sound)
     acoustic = Acoustic(model.build(num_bins=bins, num_units=units))
-    features = np.random.default_rng(0).normal(size=(1, 1, frames, bins)).astype(np.float32)
     times = []
     for _ in range(REPEATS + 1):
         start = time.perf_counter()
-        acoustic(features, np.array([frames]))
+        acoustic(features[None, None], np.array([len(features)]))
         times.append(time.perf_counter() - start)
     parameters = model.parameters(num_bins=bins, num_units=units)
-    per_second = model.multiply_adds(frames, num_bins=bins, num_units=units) / SECONDS
-    factor = statistics.median(times[1:]) / SECONDS
-    return f"| {page} | {parameters / 1e6:.2f} M | {per_second / 1e6:,.0f} M | {factor:.4f} |"
+    per_second = model.multiply_adds(len(features), num_bins=bins, num_units=units) / seconds
+    factor = statistics.median(times[1:]) / seconds
+    return f"| `{page}` | {parameters / 1e6:.2f} M | {per_second / 1e6:,.1f} M | {1 / factor:,.0f} |"
 
 
 def main() -> None:
     """Prints the table, each row measured in a process of its own."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("pages", nargs="*", default=PAGES)
+    parser.add_argument("pages", nargs="*", default=pages())
     parser.add_argument("--row", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.row:
         print(row(options.row))
         return
-    print("| Page | Parameters | Multiply-adds a second | Real-time factor |\n|---|---|---|---|")
+    print("| Page | Parameters | Multiply-adds a second | Times real time |\n|---|---|---|---|")
     for page in options.pages:
         environment = os.environ | {"GLOG_v": "3", "OMP_NUM_THREADS": "1"}
         subprocess.run([sys.executable, __file__, "--row", page], env=environment, check=True)

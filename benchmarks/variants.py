@@ -1,7 +1,7 @@
 """What a change to a page brings, at equal training time: tables of what helps with tones, and of the augmentation.
 
-    python benchmarks/variants.py tones --data data/small --minutes 4 people=data/words/test.jsonl
-    python benchmarks/variants.py acoustics --data data/small --minutes 4 people=data/words/test.jsonl digits=mine.jsonl
+    python benchmarks/variants.py tones --data data/small --minutes 4 --sets people=data/words/test.jsonl
+    python benchmarks/variants.py acoustics --data data/small --minutes 4 --sets people=data/words/test.jsonl
 
 The corpus is that of ``small_world.py``, or any other with train, dev and test. Each variant is trained for as many
 utterances as it reads in those minutes, which a short training tells beforehand; so compare on an idle machine, or give
@@ -64,8 +64,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("table", choices=("tones", "acoustics"))
-    arguments.add_argument("sets", nargs="*", metavar="NAME=MANIFEST", help="test sets besides that of the corpus")
     arguments.add_argument("--data", type=Path, required=True, help="a corpus: train.jsonl, dev.jsonl, test.jsonl")
+    arguments.add_argument("--sets", nargs="+", default=[], metavar="NAME=MANIFEST", help="test sets besides its own")
     arguments.add_argument("--minutes", type=float, default=4.0, help="of training for each; default: 4")
     arguments.add_argument("--only", nargs="+", metavar="VARIANT")
     arguments.add_argument("--out", type=Path, default=Path("summary/variants"), help="default: summary/variants")
@@ -141,12 +141,13 @@ def _found(
     kept = options.out / f"{stem}.json"
     if kept.is_file():
         return dict(json.loads(kept.read_text(encoding="utf-8")))
-    changes = [*BASE, f"data.dev={options.data / 'dev.jsonl'}", f"data.test={options.data / 'test.jsonl'}", *overrides]
-    speed = _speed(stem, changes, train, options.out)
+    changes = [*BASE, f"data.test={options.data / 'test.jsonl'}", *overrides]
+    dev = read_manifest(options.data / "dev.jsonl")
+    speed = _speed(stem, changes, train, dev, options.out)
     rounds = max(1, math.ceil(60 * options.minutes * speed / len(train)))
     lines = min(len(train), round(60 * options.minutes * speed / rounds))
-    part = _first(train, lines, options.out / "manifests" / f"{stem}.jsonl")
-    ckpt = trained(stem, PAGE, [*changes, f"data.train={part}", f"train.epochs={rounds}"], options.out)
+    part = _part(train, dev, lines, options.out / "manifests" / stem)
+    ckpt = trained(stem, PAGE, [*changes, *part, f"train.epochs={rounds}"], options.out)
     found: dict[str, Any] = {
         "name": name,
         "utterances": rounds * lines,
@@ -160,20 +161,23 @@ def _found(
     return found
 
 
-def _speed(stem: str, changes: Sequence[str], train: list[Utterance], out: Path) -> float:
+def _speed(stem: str, changes: Sequence[str], train: list[Utterance], dev: list[Utterance], out: Path) -> float:
     """Utterances a second, of the last epoch of a short training; the first one compiles."""
     name = f"{stem}_probe"
-    part = _first(train, PROBE, out / "manifests" / "probe.jsonl")
-    trained(name, PAGE, [*changes, f"data.train={part}", f"train.epochs={PROBES}"], out)
+    part = _part(train, dev, PROBE, out / "manifests" / "probe")
+    trained(name, PAGE, [*changes, *part, f"train.epochs={PROBES}"], out)
     return epochs(name, out)[-1]["utterances_per_second"]
 
 
-def _first(train: list[Utterance], lines: int, path: Path) -> Path:
-    """A manifest of some of the utterances, evenly from all of the corpus."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _part(train: list[Utterance], dev: list[Utterance], lines: int, folder: Path) -> tuple[str, str]:
+    """Some of the utterances, evenly from all of the corpus, and those of the dev set whose units are in them."""
     chosen = [train[index * len(train) // lines] for index in range(lines)]
-    write_manifest(path, [replace(one, audio=str(one.path)) for one in chosen])
-    return path
+    units = {unit for one in chosen for unit in one.pinyin}
+    parts = {"train": chosen, "dev": [one for one in dev if units.issuperset(one.pinyin)]}
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, utterances in parts.items():
+        write_manifest(folder / f"{split}.jsonl", [replace(one, audio=str(one.path)) for one in utterances])
+    return f"data.train={folder / 'train.jsonl'}", f"data.dev={folder / 'dev.jsonl'}"
 
 
 def _row(name: str, found: Mapping[str, Any]) -> str:

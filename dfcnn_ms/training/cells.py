@@ -82,27 +82,22 @@ class TrainStep(nn.TrainOneStepCell):
             loss = ops.depend(loss, self.scaler.adjust(finite))
         if finite:
             loss = ops.depend(loss, self.use(gradients, norm))
-            for good, statistic in zip(self.good_statistics, self.statistics):  # noqa: B905 (unknown to graph mode)
-                ops.assign(good, statistic)
-        else:
-            for good, statistic in zip(self.good_statistics, self.statistics):  # noqa: B905 (unknown to graph mode)
-                ops.assign(statistic, good)
+            if self.statistics:
+                _each(_assigned, self.good_statistics, self.statistics)
+        elif self.statistics:
+            _each(_assigned, self.statistics, self.good_statistics)
         return loss, norm, finite, squares
 
     def use(self, gradients: tuple[Tensor, ...], norm: Tensor) -> Tensor:
         """Applies finite gradients, or gathers them until there are enough."""
         if self.accumulate == 1:
             return self.apply(gradients, norm)
-        for total, gradient in zip(self.gathered, gradients):  # noqa: B905 (unknown to graph mode)
-            ops.assign_add(total, gradient)
+        _each(_added, self.gathered, gradients)
         calls = ops.assign_add(self.gathered_calls, 1)
         if calls == self.accumulate:
-            means: tuple[Tensor, ...] = ()
-            for total in self.gathered:
-                means += (total / self.accumulate,)
+            means = tuple(_each(ops.partial(_divided, self.accumulate), self.gathered))
             calls = ops.depend(calls, self.apply(means, ops.sqrt(squared_norms(means).sum())))
-            for total in self.gathered:
-                ops.assign(total, ops.zeros_like(total))
+            _each(_emptied, self.gathered)
             ops.assign(self.gathered_calls, 0)
         return calls
 
@@ -115,8 +110,7 @@ class TrainStep(nn.TrainOneStepCell):
             # A young average follows quickly, so that it forgets where the weights began.
             updates = self.optimizer.global_step.astype(ms.float32).reshape(())
             decay = ops.minimum((1.0 + updates) / (10.0 + updates), self.ema)
-            for average, value in zip(self.averages, self.averaged):  # noqa: B905 (unknown to graph mode)
-                ops.assign(average, average * decay + value * (1.0 - decay))
+            _each(ops.partial(_drawn_after, decay), self.averages, self.averaged)
         return done
 
     def state(self) -> dict[str, Parameter]:
@@ -181,7 +175,8 @@ def copies(parameters: Sequence[Parameter], prefix: str, *, zeros: bool = False)
     )
 
 
-# A loop over the tensors would be unrolled one by one: a step of 100 weights compiled 5 s longer with it.
+# A loop over the tensors would be unrolled one by one: a step of 100 weights compiled 5 s longer with it, and one of
+# some hundreds exceeded the depth of calls that MindSpore allows.
 _each = ops.HyperMap()
 
 
@@ -201,3 +196,23 @@ def _times(factor: Tensor, tensor: Tensor) -> Tensor:
 
 def _squared_norm(tensor: Tensor) -> Tensor:
     return ops.square(tensor.astype(ms.float32)).sum().reshape(1)
+
+
+def _divided(count: int, tensor: Tensor) -> Tensor:
+    return tensor / count
+
+
+def _assigned(parameter: Parameter, value: Tensor) -> Tensor:
+    return ops.assign(parameter, value)
+
+
+def _added(parameter: Parameter, value: Tensor) -> Tensor:
+    return ops.assign_add(parameter, value)
+
+
+def _emptied(parameter: Parameter) -> Tensor:
+    return ops.assign(parameter, ops.zeros_like(parameter))
+
+
+def _drawn_after(decay: Tensor, average: Parameter, value: Tensor) -> Tensor:
+    return ops.assign(average, average * decay + value * (1.0 - decay))

@@ -433,3 +433,11 @@ def test_a_compiled_step_has_kernels_everywhere(installed: tuple[Kernels, Kernel
     assert [primitive for primitive in needed if not on_cpu.evidence(primitive)] == []
     assert [row.primitive for row in operators.table([graph], *installed) if row.lacks] == []
     assert "decomposed" in {row.gpu for row in operators.table([graph], *installed)}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cpu")
+def test_the_deepest_page_compiles_with_everything_on() -> None:
+    """MindSpore allows a thousand calls within each other, of which a loop over weights takes one a round."""
+    graph = operators.compiled("commands", operators.narrow(load_config("commands", operators.EVERYTHING)))
+    assert {"Conv2DBackpropFilter", "AssignAdd"} <= graph.built
