@@ -15,9 +15,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from dfcnn_ms.audio.wave import SAMPLE_RATE
+import numpy as np
+from numpy.typing import NDArray
+
+from dfcnn_ms.audio.wave import SAMPLE_RATE, Array
 
 REPEATS = 5
 #: the pages that write few units, by how their names begin; the others have toned syllables
@@ -34,11 +38,14 @@ def pages() -> list[str]:
 def row(page: str) -> str:
     """One line of the table."""
     import mindspore as ms
-    import numpy as np
 
     from dfcnn_ms.config import load_config
+    from dfcnn_ms.exporting.network import bundle_of, write
     from dfcnn_ms.runtime.acoustic import Acoustic
+    from dfcnn_ms.runtime.meta import Meta
+    from dfcnn_ms.runtime.onnx import OnnxAcoustics
     from dfcnn_ms.tasks.classify import Classify
+    from dfcnn_ms.text.vocabulary import Vocabulary
 
     ms.set_device("CPU")
     config = load_config(page)
@@ -46,17 +53,29 @@ def row(page: str) -> str:
     units = WORDS if page.startswith(FEW) else SYLLABLES
     seconds = CLIP_SECONDS if isinstance(config.task, Classify) else SECONDS
     sound = np.random.default_rng(0).normal(size=seconds * SAMPLE_RATE).astype(np.float32)
-    features = config.features(sound)
-    acoustic = Acoustic(model.build(num_bins=bins, num_units=units))
+    features = config.features(sound)[None, None]
+    frames = np.array([features.shape[2]])
+    network = model.build(num_bins=bins, num_units=units)
+    weights = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
+    meta = Meta(config, Vocabulary(tuple(f"unit{number}" for number in range(units - 2))))
+    bundle = bundle_of(write(meta, weights), meta, waveform=False, precision="float32")
+    sides = (Acoustic(network), OnnxAcoustics(bundle, threads=1))
+    factors = [seconds / _seconds(side, features, frames) for side in sides]
+    parameters = model.parameters(num_bins=bins, num_units=units)
+    per_second = model.multiply_adds(features.shape[2], num_bins=bins, num_units=units) / seconds
+    return (
+        f"| `{page}` | {parameters / 1e6:.2f} M | {per_second / 1e6:,.1f} M | {factors[0]:,.0f} | {factors[1]:,.0f} |"
+    )
+
+
+def _seconds(network: Callable[..., object], features: Array, frames: NDArray[np.int64]) -> float:
+    """The median of some forward passes after the first."""
     times = []
     for _ in range(REPEATS + 1):
         start = time.perf_counter()
-        acoustic(features[None, None], np.array([len(features)]))
+        network(features, frames)
         times.append(time.perf_counter() - start)
-    parameters = model.parameters(num_bins=bins, num_units=units)
-    per_second = model.multiply_adds(len(features), num_bins=bins, num_units=units) / seconds
-    factor = statistics.median(times[1:]) / seconds
-    return f"| `{page}` | {parameters / 1e6:.2f} M | {per_second / 1e6:,.1f} M | {1 / factor:,.0f} |"
+    return statistics.median(times[1:])
 
 
 def main() -> None:
@@ -69,7 +88,7 @@ def main() -> None:
     if options.row:
         print(row(options.row))
         return
-    print("| Page | Parameters | Multiply-adds a second | Times real time |\n|---|---|---|---|")
+    print("| Page | Parameters | Multiply-adds a second | Times real time | exported |\n|---|---|---|---|---|")
     for page in options.pages:
         environment = os.environ | {"GLOG_v": "3", "OMP_NUM_THREADS": "1"}
         subprocess.run([sys.executable, __file__, "--row", page], env=environment, check=True)
