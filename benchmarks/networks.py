@@ -41,7 +41,7 @@ def row(page: str) -> str:
 
     from dfcnn_ms.config import load_config
     from dfcnn_ms.exporting.network import bundle_of, write
-    from dfcnn_ms.runtime.acoustic import Acoustic
+    from dfcnn_ms.runtime import checkpoint
     from dfcnn_ms.runtime.meta import Meta
     from dfcnn_ms.runtime.onnx import OnnxAcoustics
     from dfcnn_ms.tasks.classify import Classify
@@ -56,11 +56,10 @@ def row(page: str) -> str:
     features = config.features(sound)[None, None]
     frames = np.array([features.shape[2]])
     network = model.build(num_bins=bins, num_units=units)
-    weights = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
+    weights = checkpoint.numbers_of(network)
     meta = Meta(config, Vocabulary(tuple(f"unit{number}" for number in range(units - 2))))
     bundle = bundle_of(write(meta, weights), meta, waveform=False, precision="float32")
-    sides = (Acoustic(network), OnnxAcoustics(bundle, threads=1))
-    factors = [seconds / _seconds(side, features, frames) for side in sides]
+    factor = seconds / _seconds(OnnxAcoustics(bundle, threads=1), features, frames)
     parameters = model.parameters(num_bins=bins, num_units=units)
     per_second = model.multiply_adds(features.shape[2], num_bins=bins, num_units=units) / seconds
     return (
@@ -88,7 +87,7 @@ def main() -> None:
     if options.row:
         print(row(options.row))
         return
-    print("| Page | Parameters | Multiply-adds a second | Times real time | exported |\n|---|---|---|---|---|")
+    print("| Page | Parameters | Multiply-adds a second | Times real time |\n|---|---|---|---|")
     for page in options.pages:
         environment = os.environ | {"GLOG_v": "3", "OMP_NUM_THREADS": "1"}
         subprocess.run([sys.executable, __file__, "--row", page], env=environment, check=True)

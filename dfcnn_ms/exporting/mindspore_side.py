@@ -33,7 +33,7 @@ class Original:
     @property
     def weights(self) -> dict[str, np.ndarray]:
         """Its numbers by name."""
-        return {name: value.asnumpy() for name, value in checkpoint.weights_of(self.network).items()}
+        return checkpoint.numbers_of(self.network)
 
 
 def read(path: Path) -> Original:
@@ -46,9 +46,10 @@ def read(path: Path) -> Original:
         raise CheckpointError(
             f"{path}: wanted a checkpoint of dfcnn_ms.train, a file that ends in {' or '.join(half.LEARNING)}"
         )
-    loaded = checkpoint.for_use(path, "CPU")
-    assert isinstance(loaded.acoustics, Acoustic)
-    return Original(loaded.acoustics.network, loaded.acoustics, loaded.meta)
+    stored = checkpoint.load(path)
+    use_device("CPU")
+    acoustic = checkpoint.in_mindspore(stored)
+    return Original(acoustic.network, acoustic, stored.meta)
 
 
 class WithLogSoftmax(nn.Cell):

@@ -22,13 +22,22 @@ from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.tasks import TASKS
 
 
+def can_be_written(meta: Meta) -> bool:
+    """Whether something writes this kind of network into a graph; of a plugin's perhaps nothing does."""
+    return _kind(meta) in GRAPHS
+
+
+def _kind(meta: Meta) -> str:
+    return next((kind for kind, cls in NETWORKS.items() if cls is type(meta.config.model)), "")
+
+
 def builder_of(meta: Meta) -> Builder:
     """What writes the network into a graph.
 
     Raises:
         ConfigError: nothing does.
     """
-    kind = next((kind for kind, cls in NETWORKS.items() if cls is type(meta.config.model)), "")
+    kind = _kind(meta)
     if kind not in GRAPHS:
         raise ConfigError(
             f"a network of kind {kind!r} cannot be exported to ONNX, only {', '.join(GRAPHS)}; a plugin may add a row "

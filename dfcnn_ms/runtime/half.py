@@ -95,15 +95,9 @@ def for_use(path: Path, device_target: str) -> Loaded:
 
 def in_use(stored: Half, path: Path, device_target: str) -> Loaded:
     """A network that was read from a file, ready to listen by onnxruntime."""
-    from dfcnn_ms.exporting.network import bundle_of, write
     from dfcnn_ms.runtime import onnx
 
-    try:
-        layers = write(stored.meta, stored.weights)
-    except (KeyError, ValueError, IndexError) as error:
-        raise CheckpointError(f"{path}: its weights do not fit the network that its page describes ({error})") from None
-    bundle = bundle_of(layers, stored.meta, waveform=False, precision="float16")
-    return onnx.in_use(bundle, stored.meta, path, device_target)
+    return onnx.of_weights(stored.meta, stored.weights, path, device_target)
 
 
 def update_decoding(path: Path, values: Mapping[str, float]) -> None:

@@ -120,6 +120,24 @@ def in_use(bundle: Bundle, meta: Meta, path: Path, device_target: str) -> Loaded
     return Loaded(acoustics, meta, device)
 
 
+def of_weights(meta: Meta, weights: Mapping[str, np.ndarray], path: Path, device_target: str) -> Loaded:
+    """The graph that exporting would write of a network, ready to listen; nothing is written.
+
+    Args:
+        meta: what the network knows about itself.
+        weights: its numbers, by name.
+        path: of the file that they are from, for messages.
+        device_target: where it is to run.
+    """
+    from dfcnn_ms.exporting.network import bundle_of, write
+
+    try:
+        layers = write(meta, weights)
+    except (KeyError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{path}: its weights do not fit the network that its page describes ({error})") from None
+    return in_use(bundle_of(layers, meta, waveform=False, precision="float32"), meta, path, device_target)
+
+
 def update_decoding(path: Path, values: Mapping[str, float]) -> None:
     """Writes values that were tuned later into an exported network; its graph stays as it is."""
     bundle, meta = read(path)

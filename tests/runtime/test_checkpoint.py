@@ -22,9 +22,12 @@ from mindspore.train import checkpoint_pb2
 from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import CheckpointError, ConfigError, DataError
+from dfcnn_ms.models.graphs import GRAPHS
 from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.runtime.acoustic import Acoustic
 from dfcnn_ms.runtime.loaders import loader_of
 from dfcnn_ms.runtime.meta import Meta
+from dfcnn_ms.runtime.onnx import OnnxAcoustics
 from dfcnn_ms.text.vocabulary import Vocabulary
 from dfcnn_ms.training.history import History
 
@@ -306,3 +309,32 @@ def test_one_that_may_not_be_read_is_not_called_corrupt(tmp_path, network, monke
     for look in (checkpoint.load, loader_of):
         with pytest.raises(CheckpointError, match=r"a\.ckpt: cannot be read: Permission denied; check its permissions"):
             look(path)
+
+
+@pytest.mark.parametrize(
+    "page", ["digits", "words", pytest.param("digits_attention", marks=pytest.mark.slow), "fsdd_bc_resnet"]
+)
+def test_on_a_cpu_it_listens_by_the_graph_of_an_export_and_says_what_mindspore_says(
+    page: str, tmp_path: Path, cpu: None
+) -> None:
+    config = load_config(page)
+    bins = config.features.num_bins
+    network = config.model.build(num_bins=bins, num_units=len(VOCABULARY))
+    checkpoint.save(tmp_path / "a.ckpt", network, Meta(config, VOCABULARY))
+    listening = checkpoint.for_use(tmp_path / "a.ckpt", "CPU").acoustics
+    assert isinstance(listening, OnnxAcoustics)
+    features = np.random.default_rng(0).normal(size=(2, 1, 64, bins)).astype(np.float32)
+    lengths = np.array([64, 40], np.int32)
+    features[1, :, 40:] = 0
+    got, wanted = (one(features, lengths) for one in (listening, Acoustic(network)))
+    np.testing.assert_array_equal(got[1], wanted[1])
+    for row, steps in enumerate(wanted[1]):
+        np.testing.assert_allclose(np.asarray(got[0])[row, :steps], np.asarray(wanted[0])[row, :steps], atol=1e-4)
+
+
+def test_what_no_graph_can_be_written_of_listens_in_mindspore(
+    tmp_path: Path, network: nn.Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save(tmp_path / "a.ckpt", network, META)
+    monkeypatch.delitem(GRAPHS, "dfcnn")
+    assert isinstance(checkpoint.for_use(tmp_path / "a.ckpt", "CPU").acoustics, Acoustic)
