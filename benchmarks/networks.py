@@ -62,9 +62,7 @@ def row(page: str) -> str:
     factor = seconds / _seconds(OnnxAcoustics(bundle, threads=1), features, frames)
     parameters = model.parameters(num_bins=bins, num_units=units)
     per_second = model.multiply_adds(features.shape[2], num_bins=bins, num_units=units) / seconds
-    return (
-        f"| `{page}` | {parameters / 1e6:.2f} M | {per_second / 1e6:,.1f} M | {factors[0]:,.0f} | {factors[1]:,.0f} |"
-    )
+    return f"| `{page}` | {parameters / 1e6:.2f} M | {per_second / 1e6:,.1f} M | {factor:,.0f} |"
 
 
 def _seconds(network: Callable[..., object], features: Array, frames: NDArray[np.int64]) -> float:
