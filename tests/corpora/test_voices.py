@@ -322,6 +322,17 @@ def test_a_call_that_never_ends_is_ended_and_the_next_is_answered(monkeypatch):
         assert np.array_equal(changer.change(wave, 24_000, Change(1.1, 100.0, 1.0)), 2 * wave)
 
 
+TIRED = BUSY.replace("change.formants < 1", "calls > 1").replace("    while", "    global calls; calls += 1\n    while")
+
+
+def test_a_call_that_does_not_come_back_after_others_is_made_again_in_a_new_process(monkeypatch):
+    monkeypatch.setattr(Praat, "program", "calls = 0" + TIRED)
+    wave = np.arange(5.0)
+    with Praat(cpu_seconds=0.2, clock_seconds=120.0) as changer:
+        for _ in range(3):
+            assert np.array_equal(changer.change(wave, 24_000, Change(1.1, 100.0, 1.0)), 2 * wave)
+
+
 def test_the_clock_ends_it_where_the_system_does_not(monkeypatch):
     monkeypatch.setattr(Praat, "program", BUSY)
     with Praat(cpu_seconds=100.0, clock_seconds=0.5) as changer:

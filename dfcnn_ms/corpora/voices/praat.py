@@ -68,6 +68,7 @@ class Praat:
     def __init__(self, cpu_seconds: float = CPU_SECONDS, clock_seconds: float = CLOCK_SECONDS) -> None:
         self._limits = cpu_seconds, clock_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._answered = 0  # by that process
 
     def __enter__(self) -> Praat:
         return self
@@ -78,9 +79,21 @@ class Praat:
     def change(self, wave: Array, rate: int, change: Change) -> Array | None:
         """Samples (N,) as another speaker would say them, (pace N,); nothing when Praat did not come back.
 
+        A call that comes back in a process of its own may not do so after others. So it is made again in a new one
+        before it is given up, which makes the answer one of the sound alone.
+
         Raises:
             DataError: Praat refuses.
         """
+        answer = self._asked(wave, rate, change)
+        if answer is None and self._answered:
+            answer = self._asked(wave, rate, change)
+        if isinstance(answer, str):
+            raise DataError(f"Praat cannot change this sound to {change}: {answer}")
+        return None if answer is None else np.asarray(answer, np.float64)
+
+    def _asked(self, wave: Array, rate: int, change: Change) -> Array | str | None:
+        """What the process answers: samples, why there are none, or nothing, and then it is ended."""
         process = self._started()
         cpu_seconds, clock_seconds = self._limits
         clock = threading.Timer(clock_seconds, process.kill)
@@ -88,15 +101,14 @@ class Praat:
         try:
             pickle.dump((wave, rate, change, cpu_seconds), _pipe(process.stdin))
             _pipe(process.stdin).flush()
-            answer = pickle.load(_pipe(process.stdout))
+            answer: Array | str = pickle.load(_pipe(process.stdout))
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()
             return None
         finally:
             clock.cancel()
-        if isinstance(answer, str):
-            raise DataError(f"Praat cannot change this sound to {change}: {answer}")
-        return np.asarray(answer, np.float64)
+        self._answered += 1
+        return answer
 
     def close(self) -> None:
         """Ends the process; it holds nothing that could be lost."""
@@ -114,7 +126,7 @@ class Praat:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            self._process = _start(self.program)
+            self._process, self._answered = _start(self.program), 0
         return self._process
 
 
