@@ -53,9 +53,13 @@ def read_set(recognizer: Recognizer, manifest: Path) -> list[Utterance]:
     """The utterances of a manifest, labelled as the network writes.
 
     Raises:
-        DataError: as :func:`~dfcnn_ms.corpora.manifest.read_labelled`, and for a set in which nothing is said.
+        DataError: as :func:`~dfcnn_ms.corpora.manifest.read_labelled`, for a label that the task cannot have, and for a
+            set in which nothing is said.
     """
     utterances = read_labelled(manifest, recognizer.labels, label=recognizer.task.label)
+    for utterance in utterances:
+        if complaint := recognizer.task.complaint(utterance.pinyin):
+            raise DataError(f"{utterance.where}: {complaint}")
     if not any(utterance.pinyin for utterance in utterances):
         raise DataError(f"{manifest}: nothing is said in it, every 'pinyin' is empty; a rate of errors needs labels")
     _tell_repeats(manifest, utterances)

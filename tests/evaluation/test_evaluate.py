@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tones import PAUSE, TONE, Ear, begins, listener, speak
+from tones import PAUSE, TONE, Ear, begins, classifier, listener, speak
 
 from dfcnn_ms.audio.wave import read_wave
-from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 from dfcnn_ms.decoding import BeamSearch, Greedy, Hypothesis
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.evaluate import Stopwatch, each_output, evaluate, remembered
+from dfcnn_ms.evaluation.evaluate import Stopwatch, each_output, evaluate, read_set, remembered
 from dfcnn_ms.machine import cores
 from dfcnn_ms.metrics import Edits
 from dfcnn_ms.recognizer import Outputs
@@ -165,3 +165,16 @@ def test_a_stopwatch_adds_up_what_passes_while_it_runs(clock: FakeClock) -> None
         with watch.running():
             clock.spend(seconds, 4 * seconds)
     assert (watch.wall, watch.processor) == (0.75, 3.0)
+
+
+def test_two_labels_are_refused_where_a_clip_has_one(tmp_path: Path) -> None:
+    recognizer = classifier()
+    one, other = recognizer.vocabulary.units[:2]
+    for name, label in (("fine", (one,)), ("two", (one, other))):
+        path = speak(tmp_path / f"{name}.wav", one)
+        write_manifest(tmp_path / f"{name}.jsonl", [Utterance(name, str(path), len(read_wave(path)) / 16_000, label)])
+    assert [utterance.pinyin for utterance in read_set(recognizer, tmp_path / "fine.jsonl")] == [(one,)]
+    with pytest.raises(
+        DataError, match=rf"two\.jsonl:1: .* wants one label a clip; got 2 \({one} {other}\)"
+    ):
+        read_set(recognizer, tmp_path / "two.jsonl")
