@@ -174,7 +174,5 @@ def test_two_labels_are_refused_where_a_clip_has_one(tmp_path: Path) -> None:
         path = speak(tmp_path / f"{name}.wav", one)
         write_manifest(tmp_path / f"{name}.jsonl", [Utterance(name, str(path), len(read_wave(path)) / 16_000, label)])
     assert [utterance.pinyin for utterance in read_set(recognizer, tmp_path / "fine.jsonl")] == [(one,)]
-    with pytest.raises(
-        DataError, match=rf"two\.jsonl:1: .* wants one label a clip; got 2 \({one} {other}\)"
-    ):
+    with pytest.raises(DataError, match=rf"two\.jsonl:1: .* wants one label a clip; got 2 \({one} {other}\)"):
         read_set(recognizer, tmp_path / "two.jsonl")
