@@ -435,9 +435,11 @@ def test_a_compiled_step_has_kernels_everywhere(installed: tuple[Kernels, Kernel
     assert "decomposed" in {row.gpu for row in operators.table([graph], *installed)}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("cpu")
-def test_the_deepest_page_compiles_with_everything_on() -> None:
-    """MindSpore allows a thousand calls within each other, of which a loop over weights takes one a round."""
-    graph = operators.compiled("commands", operators.narrow(load_config("commands", operators.EVERYTHING)))
+def test_a_deep_network_compiles_with_everything_on() -> None:
+    """MindSpore allows a thousand calls within each other, of which a loop over weights took some a round."""
+    deep = [*operators.EVERYTHING, "model.depth=3", "model.decoder_depth=3"]
+    graph = operators.compiled("deep", operators.narrow(load_config("digits_attention", deep)))
     assert {"Conv2DBackpropFilter", "AssignAdd"} <= graph.built
