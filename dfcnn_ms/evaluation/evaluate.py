@@ -58,8 +58,7 @@ def read_set(recognizer: Recognizer, manifest: Path) -> list[Utterance]:
     """
     utterances = read_labelled(manifest, recognizer.labels, label=recognizer.task.label)
     for utterance in utterances:
-        if complaint := recognizer.task.complaint(utterance.pinyin):
-            raise DataError(f"{utterance.where}: {complaint}")
+        recognizer.task.require(utterance.pinyin, utterance.where)
     if not any(utterance.pinyin for utterance in utterances):
         raise DataError(f"{manifest}: nothing is said in it, every 'pinyin' is empty; a rate of errors needs labels")
     _tell_repeats(manifest, utterances)

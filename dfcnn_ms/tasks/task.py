@@ -66,6 +66,15 @@ class Task(ABC):
         """Why a label cannot be taught, or nothing."""
         return ""
 
+    def require(self, label: Sequence[str], where: str = "") -> None:
+        """Refuses a label that cannot be taught.
+
+        Raises:
+            DataError: why; ``where`` names its line.
+        """
+        if complaint := self.complaint(label):
+            raise DataError(f"{where}: {complaint}" if where else complaint)
+
     def vocabulary(self, labels: Iterable[Sequence[str]]) -> Vocabulary:
         """The units of a network that is to write such labels; those that occur, unless a task knows better."""
         from dfcnn_ms.text.vocabulary import Vocabulary
@@ -78,8 +87,7 @@ class Task(ABC):
         Raises:
             DataError: the label cannot be taught; ``where`` names its line.
         """
-        if complaint := self.complaint(label):
-            raise DataError(f"{where}: {complaint}" if where else complaint)
+        self.require(label, where)
         return vocabulary.encode(label, where=where)
 
     @abstractmethod
