@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from preprocessing import heard_by, hum
 
 from dfcnn_ms.audio.augment import coloured_noise
 from dfcnn_ms.audio.sound_files import in_folder
@@ -32,7 +33,6 @@ SAMPLES = round(SECONDS * SAMPLE_RATE)
 HEAD = "| Sound | Recordings | Nothing written | Syllables a second | Median confidence | above 0.5 | above 0.8 |"
 #: of levels below full scale, in dB
 LEVELS = (-45.0, -12.0)
-AT_ONCE = 16
 #: a pentatonic scale, so that any two of its tones sound like music
 SCALE = 220.0 * 2 ** (np.array([0, 2, 4, 7, 9, 12, 14, 16]) / 12)
 
@@ -56,7 +56,7 @@ def main() -> None:
     for manifest in options.right:
         utterances = read_manifest(manifest)
         waves = [read_utterance(one) for one in utterances]
-        heard = _heard(waves, recognizer)
+        heard = heard_by(recognizer, waves)
         fine = [not edits(one.pinyin, said.syllables).total for one, said in zip(utterances, heard, strict=True)]
         for word, wanted in (("right", True), ("wrong", False)):
             chosen = [index for index, one in enumerate(fine) if one is wanted]
@@ -78,11 +78,6 @@ def _noise(colour: str) -> Sound:
     return lambda rng: coloured_noise(rng, SAMPLES, colour)
 
 
-def _hum(rng: np.random.Generator) -> Array:
-    time = np.arange(SAMPLES) / SAMPLE_RATE + rng.uniform(0, 1)
-    return np.asarray(sum(np.sin(2 * np.pi * 50 * n * time) / n for n in (1, 2, 3, 5)), np.float32)
-
-
 def _tone(rng: np.random.Generator) -> Array:
     time = np.arange(SAMPLES) / SAMPLE_RATE
     return np.sin(2 * np.pi * rng.uniform(100, 2000) * time).astype(np.float32)
@@ -102,7 +97,7 @@ def _chords(rng: np.random.Generator) -> Array:
 KINDS: dict[str, Sound] = {
     "digital silence": lambda rng: np.zeros(SAMPLES, np.float32),
     **{f"{colour} noise": _noise(colour) for colour in ("white", "pink", "brown")},
-    "hum": _hum,
+    "hum": lambda rng: hum(rng, SAMPLES),
     "one tone": _tone,
     "chords": _chords,
 }
@@ -119,12 +114,7 @@ def _piece(wave: Array, rng: np.random.Generator) -> Array:
 
 
 def _say(name: str, waves: Sequence[Array], recognizer: Recognizer) -> None:
-    _row(name, waves, _heard(waves, recognizer))
-
-
-def _heard(waves: Sequence[Array], recognizer: Recognizer) -> list[Transcript]:
-    parts = (waves[first : first + AT_ONCE] for first in range(0, len(waves), AT_ONCE))
-    return [one for part in parts for one in recognizer.hear(part)]
+    _row(name, waves, heard_by(recognizer, waves))
 
 
 def _row(name: str, waves: Sequence[Array], heard: Sequence[Transcript]) -> None:

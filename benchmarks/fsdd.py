@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trials import epochs, evaluated, trained
+from trials import epochs, evaluated, manifest, once, trained
 
 from dfcnn_ms.config import load_config
-from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
+from dfcnn_ms.corpora.manifest import Utterance, read_manifest
 from dfcnn_ms.corpora.recipes import prepare
 from dfcnn_ms.metrics import Edits, Scatter, score_interval
 
@@ -71,18 +71,18 @@ def without(speaker: str, everything: Path, out: Path) -> Path:
     for was in SPLITS:
         for one in read_manifest(everything / f"{was}.jsonl"):
             split = "test" if one.speaker == speaker else "dev" if was == "dev" else "train"
-            parts[split].append(replace(one, audio=str(one.path), split=split))
-    folder.mkdir(parents=True, exist_ok=True)
+            parts[split].append(replace(one, split=split))
     for split, lines in parts.items():
-        write_manifest(folder / f"{split}.jsonl", lines)
+        manifest(folder / f"{split}.jsonl", lines)
     return folder
 
 
 def run(trial: Trial, out: Path) -> dict[str, object]:
     """Trains and measures, unless that was done before; what came out."""
-    kept = out / f"{trial.name}.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    return once(out / f"{trial.name}.json", lambda: _measured(trial, out))
+
+
+def _measured(trial: Trial, out: Path) -> dict[str, object]:
     ckpt = trained(trial.name, trial.page, list(trial.overrides()), out)
     seconds = sum(epoch["train_seconds"] for epoch in epochs(trial.name, out))
     found: dict[str, object] = {"name": trial.name, "page": trial.page, "seconds": round(seconds)}
@@ -91,7 +91,6 @@ def run(trial: Trial, out: Path) -> dict[str, object]:
         found |= {views: {key: page[key] for key in ("edits", "reference_length")}}
     config = load_config(trial.page)
     found["parameters"] = config.model.parameters(num_bins=config.features.num_bins, num_units=12)
-    kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
 

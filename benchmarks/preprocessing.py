@@ -31,7 +31,7 @@ from dfcnn_ms.audio.preprocess import PREPROCESS
 from dfcnn_ms.audio.wave import SAMPLE_RATE, Array
 from dfcnn_ms.corpora.manifest import read_manifest, read_utterance
 from dfcnn_ms.metrics import Edits, edits
-from dfcnn_ms.recognizer import Recognizer
+from dfcnn_ms.recognizer import Recognizer, Transcript
 
 RATIOS = (None, 20, 10, 5, 0)
 COLOURS = {"white": "white", "pink": "pink", "rumble": "brown"}
@@ -96,17 +96,26 @@ def _noise(kind: str, rng: np.random.Generator, samples: int, waves: Sequence[Ar
     if kind in COLOURS:
         return coloured_noise(rng, samples, COLOURS[kind])
     if kind == "hum":
-        time = np.arange(samples) / SAMPLE_RATE + rng.uniform(0, 1)
-        return np.asarray(sum(np.sin(2 * np.pi * 50 * n * time) / n for n in (1, 2, 3, 5)), np.float32)
+        return hum(rng, samples)
     voices = [waves[index] for index in rng.integers(len(waves), size=VOICES)]
     return np.asarray(sum(np.resize(voice / max(1e-6, voice.std()), samples) for voice in voices), np.float32)
 
 
+def hum(rng: np.random.Generator, samples: int) -> Array:
+    """50 Hz and its harmonics (N,)."""
+    time = np.arange(samples) / SAMPLE_RATE + rng.uniform(0, 1)
+    return np.asarray(sum(np.sin(2 * np.pi * 50 * n * time) / n for n in (1, 2, 3, 5)), np.float32)
+
+
+def heard_by(network: Recognizer, waves: Sequence[Array]) -> list[Transcript]:
+    """What a network hears in some recordings, batch by batch."""
+    parts = (waves[first : first + AT_ONCE] for first in range(0, len(waves), AT_ONCE))
+    return [one for part in parts for one in network.hear(part)]
+
+
 def _errors(network: Recognizer, waves: Sequence[Array], sentences: Sequence[tuple[Array, Sequence[str]]]) -> Edits:
-    found = []
-    for first in range(0, len(waves), AT_ONCE):
-        found += network.hear(waves[first : first + AT_ONCE])
-    counted = (edits(said, heard.syllables) for (_, said), heard in zip(sentences, found, strict=True))
+    found = zip(sentences, heard_by(network, waves), strict=True)
+    counted = (edits(said, heard.syllables) for (_, said), heard in found)
     return sum(counted, Edits())
 
 

@@ -6,9 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 
 
 def command(name: str, *arguments: object, quiet: bool = False) -> None:
@@ -27,6 +30,22 @@ def trained(name: str, page: str, overrides: Sequence[str], folder: Path) -> Pat
         where = ["--run", name, "--summary-base-dir", base, "--ckpt", ckpt]
         command("train", "--config", page, *where, *overrides)
     return ckpt
+
+
+def once(kept: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a file keeps of a trial; makes and keeps it where there is none."""
+    if kept.is_file():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    found = make()
+    kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def manifest(path: Path, lines: Iterable[Utterance]) -> Path:
+    """A manifest that finds its recordings from wherever it lies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(path, [replace(one, audio=str(one.path)) for one in lines])
+    return path
 
 
 def epochs(name: str, folder: Path) -> list[dict[str, float]]:

@@ -15,14 +15,13 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trials import epochs, evaluated, trained
+from trials import epochs, evaluated, manifest, once, trained
 
 from dfcnn_ms.config import load_config
-from dfcnn_ms.corpora.manifest import Utterance, read_manifest, write_manifest
+from dfcnn_ms.corpora.manifest import Utterance, read_manifest
 
 PAGE = "people"
 #: a network that learns the small world in minutes
@@ -81,11 +80,8 @@ def _named(text: str) -> tuple[str, Path]:
 
 def _known(name: str, path: Path, units: set[str], out: Path) -> Path:
     """The manifest of those utterances whose units were all trained."""
-    kept = out / "tests" / f"{name}.jsonl"
-    lines = [replace(one, audio=str(one.path)) for one in read_manifest(path) if units.issuperset(one.pinyin)]
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_manifest(kept, lines)
-    return kept
+    lines = [one for one in read_manifest(path) if units.issuperset(one.pinyin)]
+    return manifest(out / "tests" / f"{name}.jsonl", lines)
 
 
 def _tones() -> Mapping[str, Sequence[str]]:
@@ -138,9 +134,12 @@ def _found(
 ) -> dict[str, Any]:
     """The figures of a variant; trains it where there are none."""
     stem = "".join(letter if letter.isalnum() else "_" for letter in name)
-    kept = options.out / f"{stem}.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    return once(options.out / f"{stem}.json", lambda: _measured(stem, overrides, train, tests, options))
+
+
+def _measured(
+    stem: str, overrides: Sequence[str], train: list[Utterance], tests: Mapping[str, Path], options: argparse.Namespace
+) -> dict[str, Any]:
     changes = [*BASE, f"data.test={options.data / 'test.jsonl'}", *overrides]
     dev = read_manifest(options.data / "dev.jsonl")
     speed = _speed(stem, changes, train, dev, options.out)
@@ -149,15 +148,13 @@ def _found(
     part = _part(train, dev, lines, options.out / "manifests" / stem)
     ckpt = trained(stem, PAGE, [*changes, *part, f"train.epochs={rounds}"], options.out)
     found: dict[str, Any] = {
-        "name": name,
         "utterances": rounds * lines,
         "seconds": round(sum(one["train_seconds"] for one in epochs(stem, options.out))),
         "sets": {},
     }
-    for test, manifest in tests.items():
-        figures = evaluated(ckpt, options.out / "figures" / f"{stem}_{test}.json", "--manifest", manifest)
+    for test, path in tests.items():
+        figures = evaluated(ckpt, options.out / "figures" / f"{stem}_{test}.json", "--manifest", path)
         found["sets"][test] = {kind: rate["error_rate"] for kind, rate in figures["rates"].items()}
-    kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
 
 
@@ -173,11 +170,8 @@ def _part(train: list[Utterance], dev: list[Utterance], lines: int, folder: Path
     """Some of the utterances, evenly from all of the corpus, and those of the dev set whose units are in them."""
     chosen = [train[index * len(train) // lines] for index in range(lines)]
     units = {unit for one in chosen for unit in one.pinyin}
-    parts = {"train": chosen, "dev": [one for one in dev if units.issuperset(one.pinyin)]}
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, utterances in parts.items():
-        write_manifest(folder / f"{split}.jsonl", [replace(one, audio=str(one.path)) for one in utterances])
-    return f"data.train={folder / 'train.jsonl'}", f"data.dev={folder / 'dev.jsonl'}"
+    known = [one for one in dev if units.issuperset(one.pinyin)]
+    return f"data.train={manifest(folder / 'train.jsonl', chosen)}", f"data.dev={manifest(folder / 'dev.jsonl', known)}"
 
 
 def _row(name: str, found: Mapping[str, Any]) -> str:
