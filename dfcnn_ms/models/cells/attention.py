@@ -7,6 +7,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from dfcnn_ms.models.cells.dropout import Dropout
+from dfcnn_ms.models.cells.spread import spread
 from dfcnn_ms.models.writer import EPSILON, wave_speeds
 
 #: what is added to the score of a place that must not be seen; its weight then comes out as exactly 0
@@ -66,7 +67,7 @@ class Looking(nn.Cell):
         """What is seen (B, U, D), by the scores (B, H, L, U) of who looks: (B, L, D). The softmax is in float32."""
         scores = scores.astype(ms.float32) * self.scale
         if visible is not None:
-            scores = scores + (visible - 1.0) * FAR_BELOW
+            scores = scores + spread((visible - 1.0) * FAR_BELOW, scores)
         weights = self.dropout(ops.softmax(scores, -1)).astype(seen.dtype)
         return self.out(joined(ops.matmul(weights, parted(self.value(seen), self.heads))))
 
@@ -111,15 +112,14 @@ class RelativeAttention(Looking):
         self.speeds = waves(width)
 
     def construct(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
-        rows, steps, width = x.shape
+        rows, steps = x.shape[:2]
         asked = parted(self.query(x), self.heads)  # (B, H, U, K)
         keys = parted(self.key(x), self.heads).swapaxes(2, 3)  # (B, H, K, U)
-        content = ops.matmul(asked + self.of_content, keys)  # (B, H, U, U)
+        content = ops.matmul(asked + spread(self.of_content, asked), keys)  # (B, H, U, U)
         places = ops.arange(steps - 1, -steps, -1).astype(ms.float32)  # the distances (2U - 1,)
         vectors = self.distance(sinusoids(places, self.speeds).astype(x.dtype))  # (2U - 1, D)
         vectors = vectors.reshape(2 * steps - 1, self.heads, -1).transpose(1, 2, 0)  # (H, K, 2U - 1)
-        by_head = (asked + self.of_distance).swapaxes(0, 1).reshape(self.heads, rows * steps, width // self.heads)
-        distant = ops.bmm(by_head, vectors).reshape(self.heads, rows, steps, 2 * steps - 1).swapaxes(0, 1)
+        distant = ops.matmul(asked + spread(self.of_distance, asked), vectors)  # (B, H, U, 2U - 1)
         scores = content + by_key(distant)  # (B, H, U, U)
         return self.mixed(scores, x, None if inside is None else inside.reshape(rows, 1, 1, steps))
 

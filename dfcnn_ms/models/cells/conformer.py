@@ -6,6 +6,7 @@ from mindspore import Tensor, nn, ops
 
 from dfcnn_ms.models.cells.attention import FeedForward, RelativeAttention, norm_of
 from dfcnn_ms.models.cells.dropout import Dropout
+from dfcnn_ms.models.cells.spread import spread
 
 
 class TimeConvolution(nn.Cell):
@@ -29,7 +30,7 @@ class TimeConvolution(nn.Cell):
         x, gate = ops.chunk(self.gated(x), 2, -1)
         x = x * ops.sigmoid(gate)
         if inside is not None:  # as if the padding of the convolution began at the end of each utterance
-            x = x * inside.expand_dims(-1).astype(x.dtype)
+            x = x * spread(inside.expand_dims(-1).astype(x.dtype), x)
         x = self.norm(self.conv(x.swapaxes(1, 2)).swapaxes(1, 2))
         return self.out(x * ops.sigmoid(x))
 

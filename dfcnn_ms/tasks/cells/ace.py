@@ -5,6 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
+from dfcnn_ms.models.cells.spread import spread
 from dfcnn_ms.tasks.cells.losses import CTCLoss
 
 #: stands for the logarithm of zero; its exponential is exactly 0
@@ -54,10 +55,10 @@ def mean_log_probs(log_probs: Tensor, steps: Tensor) -> Tensor:
 
     It never becomes a probability in between, which might be too small for a number.
     """
-    inside = ops.arange(log_probs.shape[1]).astype(ms.float32).reshape(1, -1, 1) < steps.reshape(-1, 1, 1)
-    own = ops.where(inside, log_probs, ops.full_like(log_probs, NEVER))
+    beyond = ops.arange(log_probs.shape[1]).astype(ms.float32).reshape(1, -1, 1) >= steps.reshape(-1, 1, 1)
+    own = log_probs + spread(beyond.astype(ms.float32) * NEVER, log_probs)
     highest = ops.stop_gradient(own.max(axis=1, keepdims=True))  # (B, 1, V)
-    total = ops.exp(own - highest).sum(axis=1)
+    total = ops.exp(own - spread(highest, own)).sum(axis=1)
     return ops.log(total) + highest.squeeze(1) - ops.log(steps).reshape(-1, 1)
 
 

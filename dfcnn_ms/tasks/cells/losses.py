@@ -27,6 +27,13 @@ def adjacent_repeats(labels: Tensor, label_lengths: Tensor) -> Tensor:
     return ops.logical_and(same, inside).astype(ms.int32).sum(axis=1)
 
 
+def by_step(logits: Tensor) -> Tensor:
+    """Steps before utterances: (B, U, V) -> (U, B, V), by whole rows, where a transposition would move value by value."""
+    batch, steps, units = logits.shape
+    order = ops.arange(batch).reshape(1, -1) * steps + ops.arange(steps).reshape(-1, 1)  # (U, B)
+    return ops.gather(logits.reshape(-1, units), order, 0)
+
+
 class CTCLoss(nn.Cell):
     """Connectionist temporal classification of **raw logits**; the softmax is applied here and nowhere else.
 
@@ -95,7 +102,7 @@ class CTCLoss(nn.Cell):
         targets = ops.where(computable, label_lengths, 0)
         inside = ops.arange(labels.shape[1]).reshape(1, -1) < targets.reshape(-1, 1)
         harmless = ops.full_like(labels, 1 if self.blank == 0 else 0)
-        log_probs = ops.log_softmax(logits.astype(ms.float32), -1).swapaxes(0, 1)  # (B, U, V) -> (U, B, V)
+        log_probs = ops.log_softmax(by_step(logits).astype(ms.float32), -1)  # (B, U, V) -> (U, B, V)
         losses = ops.ctc_loss(
             log_probs.astype(ms.float64),
             ops.where(inside, labels, harmless),
