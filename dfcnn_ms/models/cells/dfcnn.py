@@ -136,8 +136,8 @@ def mean_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
 class DfcnnCell(nn.Cell):
     """The network of the mission: convolution blocks, batch norm, dense layers per output step, raw logits.
 
-    The dense layers over channels x frequency are written as convolutions, which is the same
-    arithmetic and exports with any batch and length.
+    The dense layers over channels x frequency have the weights of convolutions, which is the same arithmetic and
+    exports with any batch and length.
 
     Args:
         num_units: V, the output units with the blank.
