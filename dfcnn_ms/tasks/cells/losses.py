@@ -28,7 +28,7 @@ def adjacent_repeats(labels: Tensor, label_lengths: Tensor) -> Tensor:
 
 
 def by_step(logits: Tensor) -> Tensor:
-    """Steps before utterances: (B, U, V) -> (U, B, V), by whole rows, where a transposition would move value by value."""
+    """Steps before utterances: (B, U, V) -> (U, B, V), by rows, where a transposition would move value by value."""
     batch, steps, units = logits.shape
     order = ops.arange(batch).reshape(1, -1) * steps + ops.arange(steps).reshape(-1, 1)  # (U, B)
     return ops.gather(logits.reshape(-1, units), order, 0)
