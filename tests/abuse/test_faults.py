@@ -330,24 +330,33 @@ def test_nothing_asks_the_calendar() -> None:
                 assert (owner, node.attr) not in calendar, f"{path}:{node.lineno}"
 
 
-#: what a process may have to do without: what the shell does to its streams, its environment, the command, its result
-POOR: dict[str, tuple[str, dict[str, str], tuple[str, ...], str]] = {
+#: where the machine can be told so; all machines can be told about memory but that of Windows
+ONE_CORE = "import os; hasattr(os, 'sched_setaffinity') and os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+#: address space, of which a process takes several times what it uses
+FOUR_GB = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)); "
+
+#: what a process may have to do without: its first lines, what the shell does to its streams, its environment, the
+#: command, its result
+POOR: dict[str, tuple[str, str, dict[str, str], tuple[str, ...], str]] = {
     "no home, a POSIX locale": (
+        "",
         "",
         {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         ("ngram", "train", "--text", "音.txt", "--out", "模.arpa"),
         "模.arpa",
     ),
-    "closed streams": ("<&- >&-", dict(os.environ), COMMANDS["prepare"], "made/prepared/train.jsonl"),
+    "closed streams": ("", "<&- >&-", dict(os.environ), COMMANDS["prepare"], "made/prepared/train.jsonl"),
+    "one core": (ONE_CORE, "", dict(os.environ), COMMANDS["prepare"], "made/prepared/train.jsonl"),
+    "four gigabytes": (FOUR_GB, "", dict(os.environ), COMMANDS["average"], "made/mean.ckpt"),
 }
 
 
 @pytest.mark.parametrize("case", POOR)
 def test_a_poor_process_makes_the_same(case: str, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closed streams leave the numbers 0 and 1 to the next files that are opened: nothing may be printed into them."""
-    streams, environment, words, made = POOR[case]
+    before, streams, environment, words, made = POOR[case]
     line = f'exec "$0" -c "$1" "${{@:2}}" 2>err.txt {streams}'
-    begin = ["bash", "-c", line, sys.executable, START.format(words[0]), *words[1:]]
+    begin = ["bash", "-c", line, sys.executable, before + START.format(words[0]), *words[1:]]
     finished = subprocess.run(begin, cwd=room, env=environment, capture_output=True)
     told = (room / "err.txt").read_text()
     assert (finished.returncode, "Error" in told) == (0, False), told
