@@ -72,29 +72,41 @@ class Edits:
         return float("inf") if self.insertions else 0.0
 
 
-def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> Edits:
+def edits(reference: Sequence[str], hypothesis: Sequence[str], *, ordered: bool = True) -> Edits:
     """The fewest edits that turn `reference` into `hypothesis`, for one utterance.
 
     The total is unique. Where several alignments share it, its division into substitutions, deletions
     and insertions is that of the one which :func:`align` shows.
     """
-    pairs = align(reference, hypothesis)
+    pairs = align(reference, hypothesis, ordered=ordered)
     deletions = sum(written is None for _, written in pairs)
     insertions = sum(said is None for said, _ in pairs)
     changes = sum(said != written for said, written in pairs)
-    return Edits(changes - deletions - insertions, deletions, insertions, len(reference), utterances=1)
+    return Edits(changes - deletions - insertions, deletions, insertions, len(pairs) - insertions, utterances=1)
 
 
-def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str | None, str | None]]:
+def align(
+    reference: Sequence[str], hypothesis: Sequence[str], *, ordered: bool = True
+) -> list[tuple[str | None, str | None]]:
     """One optimal alignment as pairs; None stands opposite a deleted or an inserted unit.
+
+    Args:
+        reference: what was said.
+        hypothesis: what was written.
+        ordered: otherwise both are sets, in which a unit stands opposite itself or nothing.
 
     >>> align(["ni3", "hao3", "ma5"], ["ni3", "hao4"])
     [('ni3', 'ni3'), ('hao3', 'hao4'), ('ma5', None)]
+    >>> align(["ba1", "er4"], ["er4", "san1"], ordered=False)
+    [('ba1', None), ('er4', 'er4'), (None, 'san1')]
     """
     from rapidfuzz.distance import Levenshtein
 
     if isinstance(reference, str) or isinstance(hypothesis, str):
         raise TypeError("give lists of units: a text would be compared letter by letter")
+    if not ordered:
+        said, written = set(reference), set(hypothesis)
+        return [(one if one in said else None, one if one in written else None) for one in sorted(said | written)]
     pairs: list[tuple[str | None, str | None]] = []
     for block in Levenshtein.opcodes(reference, hypothesis):
         said = reference[block.src_start : block.src_end]

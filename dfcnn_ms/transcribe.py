@@ -72,7 +72,9 @@ def main(argv: list[str] | None = None) -> None:
     left_out = len(wrong)
     if sounds:
         chosen.say()
-        left_out += write_each(loaded(options, choice), sounds, writer, endpointing)
+        recognizer = loaded(options, choice)
+        writer = replace(writer, named=recognizer.task.outputs == "classes")
+        left_out += write_each(recognizer, sounds, writer, endpointing)
     count = len(sounds) + len(wrong)
     if options.out:
         print(f"transcripts: {count - left_out} in {options.out}")

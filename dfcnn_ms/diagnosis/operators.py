@@ -13,6 +13,8 @@ from typing import Any
 from dfcnn_ms.config import DEFAULT_CONFIG, Config, find_config, load_config
 from dfcnn_ms.diagnosis.kernels import Kernels
 from dfcnn_ms.errors import DfcnnError
+from dfcnn_ms.models import NETWORKS
+from dfcnn_ms.tasks import TASKS
 
 #: what runs without a kernel, and why
 NEEDS_NO_KERNEL: dict[str, str] = {
@@ -145,6 +147,13 @@ def pages() -> Iterator[tuple[str, Config]]:
         if kinds not in seen:
             seen.add(kinds)
             yield f"{path.stem} with {' '.join(EVERYTHING)}", narrow(load_config(str(path), EVERYTHING))
+    for kind, network in NETWORKS.items():
+        if network not in {model for model, _ in seen}:  # an image network that has no page of its own
+            yield f"commands with model.kind={kind}", narrow(load_config("commands", [f"model={{kind: {kind}}}"]))
+    for kind, task in TASKS.items():
+        if task not in {own for _, own in seen}:
+            own_task = load_config(DEFAULT_CONFIG, [f"task={{kind: {kind}}}"])
+            yield f"{DEFAULT_CONFIG} with task.kind={kind}", narrow(own_task)
 
 
 def narrow(config: Config) -> Config:

@@ -157,7 +157,7 @@ def evaluate(
     network, watches = Stopwatch(), {name: Stopwatch() for name in decoders}
     counted = dict.fromkeys(decoders, Edits())
     heard: dict[int, Heard] = {}
-    sound = 0.0
+    sound, ordered = 0.0, recognizer.task.ordered
     for batch in batches([utterance.seconds for utterance in utterances]):
         with network.running():
             waves = [read_sound(utterances[index]) for index in batch]
@@ -167,12 +167,12 @@ def evaluate(
             for row, (index, hypotheses) in enumerate(zip(batch, nbest, strict=True)):
                 one = utterances[index]
                 syllables = tuple(recognizer.vocabulary.decode(hypotheses[0].ids))
-                counted[name] += edits(one.pinyin, syllables)
+                counted[name] += edits(one.pinyin, syllables, ordered=ordered)
                 if name == chosen:
                     sentence = recognizer.sentence(hypotheses)
                     starts, _ = recognizer.times(outputs, row, recognizer.aligned(outputs, row, hypotheses[0].ids))
                     text = sentence.text if sentence else None
-                    heard[index] = Heard(one, syllables, text, estimate_snr(waves[row]), starts)
+                    heard[index] = Heard(one, syllables, text, estimate_snr(waves[row]), starts, ordered)
     return Evaluated(
         tuple(heard[index] for index in range(len(utterances))),
         tuple(Decoded(name, counted[name], watches[name].wall) for name in decoders),

@@ -25,6 +25,7 @@ class Heard:
         characters: the same as Chinese text; None where nobody asked for it.
         snr_db: power of the speech over that of the noise, estimated; NaN where it is not known.
         starts: when each syllable begins, in seconds; empty where it is not known.
+        ordered: otherwise what was said and heard are sets.
     """
 
     utterance: Utterance
@@ -32,21 +33,23 @@ class Heard:
     characters: str | None = None
     snr_db: float = math.nan
     starts: tuple[float, ...] = ()
+    ordered: bool = True
 
     @cached_property
     def edits(self) -> Edits:
         """Edits of this utterance."""
-        return edits(self.utterance.pinyin, self.syllables)
+        return edits(self.utterance.pinyin, self.syllables, ordered=self.ordered)
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """The alignment that the counts belong to."""
-        return tuple(align(self.utterance.pinyin, self.syllables))
+        return tuple(align(self.utterance.pinyin, self.syllables, ordered=self.ordered))
 
     @cached_property
     def toneless_edits(self) -> Edits:
         """Edits that remain when no syllable has a tone."""
-        return edits([*map(toneless, self.utterance.pinyin)], [*map(toneless, self.syllables)])
+        said, written = [*map(toneless, self.utterance.pinyin)], [*map(toneless, self.syllables)]
+        return edits(said, written, ordered=self.ordered)
 
     @cached_property
     def character_edits(self) -> Edits | None:

@@ -41,12 +41,14 @@ class Writer:
         out: a folder with one file for each recording, or None for the screen.
         nbest: hypotheses of each recording.
         layout: what a line of subtitles may be.
+        named: whether a hypothesis is a class, which has a probability; those of a text have scores.
     """
 
     format: str
     out: Path | None
     nbest: int
     layout: Layout = LAYOUT
+    named: bool = False
 
     def check(self, sounds: Sequence[SoundFile]) -> None:
         """Finds out before the work that its result has nowhere to go.
@@ -86,7 +88,7 @@ class Writer:
     def text(self, sound: SoundFile, transcript: Transcript) -> str:
         """One recording in this format, with the last line break."""
         if self.format == "txt":
-            return "".join(f"{line}\n" for line in lines(sound, transcript, ranked=self.nbest > 1))
+            return "".join(f"{line}\n" for line in lines(sound, transcript, ranked=self.nbest > 1, named=self.named))
         if self.format == "json":
             known = page(sound, transcript, self.layout)
             return json.dumps(known, ensure_ascii=False, indent=2 if self.out else None) + "\n"
@@ -96,14 +98,18 @@ class Writer:
         return timings.FORMATS[self.format](timed)
 
 
-def lines(sound: SoundFile, transcript: Transcript, *, ranked: bool) -> Iterator[str]:
-    """The file and what was heard, between tabs; `ranked` adds rank and score, and a line for each alternative."""
+def lines(sound: SoundFile, transcript: Transcript, *, ranked: bool, named: bool = False) -> Iterator[str]:
+    """The file and what was heard, between tabs; `ranked` adds rank and score, and a line for each alternative.
+
+    In the place of its score a hypothesis that is `named`, a class, has its probability.
+    """
     rest = [] if transcript.characters is None else [transcript.characters]
     if not ranked:
         yield "\t".join([sound.file, transcript.text, *rest])
         return
     for rank, one in enumerate([transcript, *transcript.alternatives], start=1):
-        yield "\t".join([sound.file, str(rank), f"{one.score:.2f}", one.text, *(rest if rank == 1 else [])])
+        value = f"{one.confidence:.4f}" if named else f"{one.score:.2f}"
+        yield "\t".join([sound.file, str(rank), value, one.text, *(rest if rank == 1 else [])])
 
 
 def page(sound: SoundFile, transcript: Transcript, layout: Layout = LAYOUT) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class MultiLabel(Task):
     outputs: ClassVar[str] = "labels"
     loss: ClassVar[str] = "BinaryCrossEntropy"
     counts: ClassVar[int] = 5
+    ordered: ClassVar[bool] = False
 
     def unit_of(self, labels: str) -> str:
         return "label"
@@ -86,7 +87,7 @@ class MultiLabel(Task):
         return np.zeros(count), np.full(count, sound.seconds)
 
     def count(self, log_probs: Array, said: Sequence[str], vocabulary: Vocabulary) -> list[float]:
-        counted = edits(said, vocabulary.decode(self.spell(log_probs)))
+        counted = edits(said, vocabulary.decode(self.spell(log_probs)), ordered=False)
         return list(counted.numbers)
 
     def also(self, counted: Edits) -> dict[str, float]:

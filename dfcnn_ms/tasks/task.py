@@ -40,6 +40,8 @@ class Task(ABC):
     has_blank: ClassVar[bool] = False
     #: whether each id of a text is one unit of it, so that what is known of ids is known of units
     id_is_unit: ClassVar[bool] = True
+    #: whether what is said has an order; otherwise it is a set
+    ordered: ClassVar[bool] = True
     #: how many numbers :meth:`count` gives
     counts: ClassVar[int] = 7
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -87,14 +89,7 @@ class Summary(Callback):
             if last_epoch:
                 record.add_value("train_lineage", "train_lineage", self._lineage())
                 record.add_value("custom_lineage_data", "custom_lineage_data", self._custom_lineage())
-            target = self.history.target
-            figures = {target.replace("dev_", "dev/", 1): target, "epoch/train_loss": "train_loss"}
-            last = self.history.last
-            _add_scalars(
-                record,
-                step,
-                {tag: last[key] for tag, key in figures.items() if key in last},
-            )
+            _add_scalars(record, step, dict(_of_an_epoch(self.history.last)))
 
     def _lineage(self) -> lineage_pb2.TrainLineage:
         lineage = lineage_pb2.TrainLineage()
@@ -134,6 +129,15 @@ def pictures(features: np.ndarray) -> np.ndarray:
     low = upright.min(axis=(1, 2, 3), keepdims=True)
     high = upright.max(axis=(1, 2, 3), keepdims=True)
     return np.ascontiguousarray((upright - low) / np.maximum(high - low, 1e-6), np.float32)
+
+
+def _of_an_epoch(line: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The curves of epochs: the loss of training, and every rate and mean of the dev set, but no counts."""
+    for key, value in line.items():
+        if key == "train_loss":
+            yield "epoch/train_loss", value
+        elif key.startswith("dev_") and isinstance(value, float):
+            yield key.replace("dev_", "dev/", 1), value
 
 
 def _add_scalars(record: SummaryRecord, step: int, values: dict[str, float]) -> None:

@@ -200,7 +200,8 @@ def test_the_class_of_each_clip(
     rows = [line.split("\t") for line in run(capsys, "--nbest", "4", "short.flac").splitlines()]
     assert [row[1] for row in rows] == ["1", "2", "3", "4"]
     assert rows[0][3] == "si4" and {row[3] for row in rows} == set(VOCABULARY.units)
-    page = json.loads(run(capsys, "--format", "json", "short.flac"))
+    page = json.loads(run(capsys, "--nbest", "4", "--format", "json", "short.flac"))
+    assert [row[2] for row in rows] == [f"{one['confidence']:.4f}" for one in (page, *page["alternatives"])]
     (one,) = page["syllables"]
     assert (one["text"], one["start"], one["score"]) == ("si4", 0.0, page["confidence"])
     assert page["seconds"] - 0.01 < one["end"] <= page["seconds"]  # where the last frame ends

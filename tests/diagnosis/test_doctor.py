@@ -18,6 +18,8 @@ from dfcnn_ms.diagnosis.kernels import Kernels
 from dfcnn_ms.diagnosis.operators import Graph
 from dfcnn_ms.diagnosis.result import CheckResult
 from dfcnn_ms.errors import DeviceError
+from dfcnn_ms.models import NETWORKS
+from dfcnn_ms.tasks import TASKS
 
 ROOT = Path(doctor.__file__).parent.parent
 INF = math.inf
@@ -399,6 +401,12 @@ def test_an_audit_that_finds_a_lack_exits_with_1(
         cli.run(lambda _: doctor.main(["--operators"]))
     assert left.value.code == 1
     assert "no evidence of a kernel for DynamicRNN, which is in a page" in capsys.readouterr().out
+
+
+def test_every_network_and_every_task_is_audited() -> None:
+    pages = [config for _, config in operators.pages()]
+    assert {type(page.model) for page in pages} == set(NETWORKS.values())
+    assert {type(page.task) for page in pages} == set(TASKS.values())
 
 
 def test_a_narrow_page_is_the_same_page() -> None:

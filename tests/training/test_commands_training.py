@@ -57,6 +57,8 @@ def test_a_network_of_commands_learns_four_tones(
     result = trainer.train(config, device_target="CPU", run=tmp_path / "run")
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert min(record["dev_class_error_rate"] for record in records) == result.dev_error <= 0.25
+    events = b"".join(path.read_bytes() for path in (tmp_path / "run").glob("*events*"))
+    assert all(curve in events for curve in (b"dev/class_error_rate", b"dev/accuracy", b"dev/loss"))
     folder = result.best.parent
     best_loss = load(folder / "best_loss.ckpt").meta
     assert best_loss.metrics["dev_loss"] == min(record["dev_loss"] for record in records)
