@@ -1,4 +1,4 @@
-"""What size costs on one machine: five things that grow, three sizes of each, a process of its own for every one of them.
+"""What size costs on one machine: five things that grow, three sizes of each, a process of its own for each size.
 
     python benchmarks/scale.py                       the table, and docs/scale.png
     python benchmarks/scale.py --stream 100          packs 100 hours of speech (11 GB) and reads them all

@@ -1,4 +1,4 @@
-"""What broadcasts has the values of NumPy, and holds no memory for the shapes that were compiled before."""
+"""What stands in the place of operators that hold memory has their values and gradients, and holds none."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
-from dfcnn_ms.models.cells.dfcnn import silence_after
+from dfcnn_ms.models.cells.dfcnn import StepWriter, silence_after
 from dfcnn_ms.models.cells.spread import spread
+from dfcnn_ms.tasks.cells.losses import by_step
 
 #: prints by how many bytes a value the memory grew with each shape after the first
 GROWTH = """
@@ -53,6 +55,32 @@ def test_frames_after_the_end_are_silent() -> None:
     found = silence_after(Tensor(x), Tensor([5, 0, 3])).asnumpy()
     inside = np.arange(5)[None, :] < np.array([5, 0, 3])[:, None]
     np.testing.assert_array_equal(found, x * inside[:, None, :, None])
+
+
+@pytest.mark.parametrize("bins", [1, 4])
+def test_the_writer_of_logits_is_a_convolution_turned_round(bins: int) -> None:
+    rng = np.random.default_rng(1)
+    writer, convolution = StepWriter(6, 9, bins), nn.Conv2d(6, 9, (1, bins), pad_mode="valid", has_bias=True)
+    for own, other in zip(writer.trainable_params(), convolution.trainable_params(), strict=True):
+        values = Tensor(rng.normal(size=own.shape).astype(np.float32))
+        own.set_data(values)
+        other.set_data(values)
+    x, weights = (Tensor(rng.normal(size=size).astype(np.float32)) for size in ((2, 6, 5, bins), (2, 5, 9)))
+    of_writer = ms.value_and_grad(lambda x: (writer(x) * weights).sum(), 0, writer.trainable_params())
+    turned = ms.value_and_grad(
+        lambda x: (convolution(x).squeeze(3).swapaxes(1, 2) * weights).sum(), 0, convolution.trainable_params()
+    )
+    (value, (of_x, of_weights)), (wanted, (wanted_x, wanted_weights)) = of_writer(x), turned(x)
+    found = [value, of_x, *of_weights]
+    for one, other in zip(found, [wanted, wanted_x, *wanted_weights], strict=True):
+        np.testing.assert_allclose(one.asnumpy(), other.asnumpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_steps_come_before_utterances_and_gradients_find_their_way_back() -> None:
+    x, weights = (np.random.default_rng(seed).normal(size=(3, 4, 5)).astype(np.float32) for seed in (2, 3))
+    np.testing.assert_array_equal(by_step(Tensor(x)).asnumpy(), x.swapaxes(0, 1))
+    gradient = ms.grad(lambda x: (by_step(x) * Tensor(weights.swapaxes(0, 1).copy())).sum())(Tensor(x))
+    np.testing.assert_array_equal(gradient.asnumpy(), weights)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
