@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,8 +111,17 @@ def details(run: Run) -> dict[str, Any]:
         "rates": {name: _rate(edits) for name, edits in counts(run.heard, run.unit).items()},
         "decoders": [_decoder(one) for one in run.decoders],
         "time": run.clock and _time(run.clock),
+        **({"matrix": matrix(run.heard)} if run.unit == "class" else {}),
         "results": [_entry(one) for one in run.heard],
     }
+
+
+def matrix(heard: Sequence[Heard]) -> dict[str, dict[str, int]]:
+    """How often each class was heard as which: said -> heard -> clips; what never happened is left out."""
+    rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for one in heard:
+        rows[" ".join(one.utterance.pinyin)][" ".join(one.syllables)] += 1
+    return {said: dict(sorted(rows[said].items())) for said in sorted(rows)}
 
 
 def interval(edits: Sequence[Edits]) -> tuple[float, float]:

@@ -95,6 +95,7 @@ def test_errors_are_counted_in_the_unit_of_the_task(tmp_path: Path) -> None:
     }
     page = details(one)
     assert (page["unit"], page["rates"].keys()) == ("class", {"class"})
+    assert page["matrix"] == {"no": {"no": 1, "yes": 1}, "yes": {"yes": 1}}
     assert page["rates"]["class"]["error_rate"] == pytest.approx(1 / 3)
     assert read_run(write(tmp_path / "a.json", one)).unit == "class"
     (row,) = compare(one, replace(one, name="others")).rows
