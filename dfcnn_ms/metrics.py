@@ -105,8 +105,8 @@ def align(
     if isinstance(reference, str) or isinstance(hypothesis, str):
         raise TypeError("give lists of units: a text would be compared letter by letter")
     if not ordered:
-        said, written = set(reference), set(hypothesis)
-        return [(one if one in said else None, one if one in written else None) for one in sorted(said | written)]
+        there, found = set(reference), set(hypothesis)
+        return [(one if one in there else None, one if one in found else None) for one in sorted(there | found)]
     pairs: list[tuple[str | None, str | None]] = []
     for block in Levenshtein.opcodes(reference, hypothesis):
         said = reference[block.src_start : block.src_end]
