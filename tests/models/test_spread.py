@@ -9,9 +9,9 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
-from dfcnn_ms.models.cells.dfcnn import StepWriter, silence_after
+from dfcnn_ms.models.cells.dfcnn import silence_after
 from dfcnn_ms.models.cells.spread import spread
 from dfcnn_ms.tasks.cells.losses import by_step
 
@@ -55,25 +55,6 @@ def test_frames_after_the_end_are_silent() -> None:
     found = silence_after(Tensor(x), Tensor([5, 0, 3])).asnumpy()
     inside = np.arange(5)[None, :] < np.array([5, 0, 3])[:, None]
     np.testing.assert_array_equal(found, x * inside[:, None, :, None])
-
-
-@pytest.mark.parametrize("bins", [1, 4])
-def test_the_writer_of_logits_is_a_convolution_turned_round(bins: int) -> None:
-    rng = np.random.default_rng(1)
-    writer, convolution = StepWriter(6, 9, bins), nn.Conv2d(6, 9, (1, bins), pad_mode="valid", has_bias=True)
-    for own, other in zip(writer.trainable_params(), convolution.trainable_params(), strict=True):
-        values = Tensor(rng.normal(size=own.shape).astype(np.float32))
-        own.set_data(values)
-        other.set_data(values)
-    x, weights = (Tensor(rng.normal(size=size).astype(np.float32)) for size in ((2, 6, 5, bins), (2, 5, 9)))
-    of_writer = ms.value_and_grad(lambda x: (writer(x) * weights).sum(), 0, writer.trainable_params())
-    turned = ms.value_and_grad(
-        lambda x: (convolution(x).squeeze(3).swapaxes(1, 2) * weights).sum(), 0, convolution.trainable_params()
-    )
-    (value, (of_x, of_weights)), (wanted, (wanted_x, wanted_weights)) = of_writer(x), turned(x)
-    found = [value, of_x, *of_weights]
-    for one, other in zip(found, [wanted, wanted_x, *wanted_weights], strict=True):
-        np.testing.assert_allclose(one.asnumpy(), other.asnumpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_steps_come_before_utterances_and_gradients_find_their_way_back() -> None:

@@ -107,24 +107,6 @@ class OverSteps(nn.Cell):
         return ops.relu(x + self.norm(self.conv(x)))
 
 
-class StepWriter(nn.Conv2d):
-    """A dense layer for each step, over its channels and bins: (B, C, U, F) -> (B, U, V).
-
-    Its weights are those of a convolution that spans all bins; as one product of matrices it takes half the time, and
-    nothing as large as its outputs has to be turned round.
-    """
-
-    def __init__(self, inputs: int, units: int, bins: int) -> None:
-        super().__init__(inputs, units, (1, bins), pad_mode="valid", has_bias=True)
-        self.product = ops.MatMul(transpose_b=True)
-
-    def construct(self, x: Tensor) -> Tensor:
-        batch, channels, steps, bins = x.shape
-        rows = x.swapaxes(1, 2).reshape(-1, channels * bins)  # (B, C, U, F) -> (B x U, C x F)
-        logits = ops.bias_add(self.product(rows, self.weight.reshape(self.out_channels, -1)), self.bias)
-        return logits.reshape(batch, steps, self.out_channels)
-
-
 def mean_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
     """The mean of each utterance's own frames: (B, C, T, F) -> (B, C, 1, F)."""
     if lengths is None:
@@ -136,8 +118,8 @@ def mean_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
 class DfcnnCell(nn.Cell):
     """The network of the mission: convolution blocks, batch norm, dense layers per output step, raw logits.
 
-    The dense layers over channels x frequency have the weights of convolutions, which is the same arithmetic and
-    exports with any batch and length.
+    The dense layers over channels x frequency are written as convolutions, which is the same
+    arithmetic and exports with any batch and length.
 
     Args:
         num_units: V, the output units with the blank.
@@ -188,7 +170,7 @@ class DfcnnCell(nn.Cell):
         self.is_pooled = over_time == "mean"
 
     @property
-    def output_layer(self) -> StepWriter:
+    def output_layer(self) -> nn.Conv2d:
         """The layer that writes the logits."""
         return self.head[len(self.head) - 1]
 
@@ -208,7 +190,8 @@ class DfcnnCell(nn.Cell):
             x = self.head[index](x)
         for layer in self.context:
             x = layer(x, lengths)  # (B, H, U, 1), the last of the dense layers and what is around it
-        return self.output_layer(x)  # (B, H, U, 1), without dense layers (B, C, U, F') -> (B, U, V)
+        x = self.output_layer(x)  # (B, H, U, 1) -> (B, V, U, 1); without dense layers (B, C, U, F') ->
+        return x.squeeze(3).swapaxes(1, 2)  # (B, V, U, 1) -> (B, U, V)
 
 
 def _dense_layers(channels: int, bins: int, hidden: Sequence[int], num_units: int, dropout: float) -> nn.Cell:
@@ -220,5 +203,5 @@ def _dense_layers(channels: int, bins: int, hidden: Sequence[int], num_units: in
         if dropout:
             layers.append(Dropout(dropout))
         channels, window = width, (1, 1)
-    layers.append(StepWriter(channels, num_units, window[1]))
+    layers.append(nn.Conv2d(channels, num_units, window, pad_mode="valid", has_bias=True))
     return nn.SequentialCell(layers)

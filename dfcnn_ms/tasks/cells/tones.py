@@ -8,7 +8,6 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from dfcnn_ms.errors import ConfigError
-from dfcnn_ms.models.cells.dfcnn import StepWriter
 from dfcnn_ms.tasks.cells.losses import CTCLoss
 from dfcnn_ms.tasks.cells.with_loss import WithLossCell
 
@@ -116,8 +115,6 @@ def _like(layer: nn.Cell, units: int) -> tuple[nn.Cell, int]:
     """A layer that reads what another one reads and writes so many units, and the axis of the units."""
     if isinstance(layer, nn.Dense):
         return nn.Dense(layer.in_channels, units), -1
-    if isinstance(layer, StepWriter):
-        return StepWriter(layer.in_channels, units, layer.kernel_size[1]), -1
     if isinstance(layer, nn.Conv1d | nn.Conv2d):
         window = layer.kernel_size if isinstance(layer, nn.Conv2d) else layer.kernel_size[1]
         return type(layer)(layer.in_channels, units, window, pad_mode="valid", has_bias=True), 1
