@@ -147,13 +147,14 @@ def pages() -> Iterator[tuple[str, Config]]:
         if kinds not in seen:
             seen.add(kinds)
             yield f"{path.stem} with {' '.join(EVERYTHING)}", narrow(load_config(str(path), EVERYTHING))
+    models, tasks = map(set, zip(*seen, strict=True))
     for kind, network in NETWORKS.items():
-        if network not in {model for model, _ in seen}:  # an image network that has no page of its own
+        if network not in models:  # an image network that has no page of its own
             yield f"commands with model.kind={kind}", narrow(load_config("commands", [f"model={{kind: {kind}}}"]))
     for kind, task in TASKS.items():
-        if task not in {own for _, own in seen}:
-            own_task = load_config(DEFAULT_CONFIG, [f"task={{kind: {kind}}}"])
-            yield f"{DEFAULT_CONFIG} with task.kind={kind}", narrow(own_task)
+        if task not in tasks:
+            config = load_config(DEFAULT_CONFIG, [f"task={{kind: {kind}}}"])
+            yield f"{DEFAULT_CONFIG} with task.kind={kind}", narrow(config)
 
 
 def narrow(config: Config) -> Config:

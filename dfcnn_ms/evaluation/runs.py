@@ -11,7 +11,7 @@ import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,7 @@ def details(run: Run) -> dict[str, Any]:
         "manifest": str(run.manifest),
         "decoder": run.decoder,
         "unit": run.unit,
+        "ordered": all(one.ordered for one in run.heard),
         "rates": {name: _rate(edits) for name, edits in counts(run.heard, run.unit).items()},
         "decoders": [_decoder(one) for one in run.decoders],
         "time": run.clock and _time(run.clock),
@@ -184,7 +185,8 @@ def read_run(path: Path) -> Run:
     """
     page = _page(path)
     try:
-        heard = tuple(_heard(entry) for entry in page["results"])
+        ordered = bool(page.get("ordered", True))
+        heard = tuple(replace(_heard(entry), ordered=ordered) for entry in page["results"])
         unit = str(page.get("unit", "syllable"))
         run = Run(str(page["name"]), Path(page["manifest"]), heard, str(page["decoder"]), unit=unit)
         if not any(one.utterance.pinyin for one in heard):

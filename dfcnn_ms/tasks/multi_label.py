@@ -87,7 +87,7 @@ class MultiLabel(Task):
         return np.zeros(count), np.full(count, sound.seconds)
 
     def count(self, log_probs: Array, said: Sequence[str], vocabulary: Vocabulary) -> list[float]:
-        counted = edits(said, vocabulary.decode(self.spell(log_probs)), ordered=False)
+        counted = edits(said, vocabulary.decode(self.spell(log_probs)), ordered=self.ordered)
         return list(counted.numbers)
 
     def also(self, counted: Edits) -> dict[str, float]:

@@ -102,6 +102,13 @@ def test_errors_are_counted_in_the_unit_of_the_task(tmp_path: Path) -> None:
     assert row.name == "class error rate"
 
 
+def test_sets_are_compared_as_sets_from_a_file_too(tmp_path: Path) -> None:
+    one = run("labels", [replace(heard("a", "ba1 er4", "er4 san1"), ordered=False)], unit="label", decoder="labels")
+    (again,) = read_run(write(tmp_path / "a.json", one)).heard
+    assert again.edits == one.heard[0].edits
+    assert (again.edits.substitutions, again.edits.deletions, again.edits.insertions) == (0, 1, 1)
+
+
 def test_a_file_without_a_unit_is_one_of_syllables(tmp_path: Path) -> None:
     """As versions wrote it that knew no other task."""
     path = write(tmp_path / "a.json", run("x", [heard("a", "ba1", "er4")]))
