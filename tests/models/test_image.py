@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models import NETWORKS, Network
 from dfcnn_ms.models.image import (
@@ -23,7 +24,7 @@ from dfcnn_ms.models.image import (
     WideResNet,
 )
 from dfcnn_ms.models.image.layers import Chain, Conv, Picture, after_reach
-from dfcnn_ms.training.trainer import count_parameters
+from dfcnn_ms.training.trainer import count_parameters, train_step
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -142,20 +143,26 @@ def test_a_window_has_as_many_places_as_are_counted(stride: int, dilation: int) 
         assert after_reach(length, 3, stride, 2, dilation) == places
 
 
+@pytest.mark.long
 @pytest.mark.slow
-def test_a_large_one_is_stepped_once_at_its_real_dimensions() -> None:
-    """ResNet-32: forward, loss and gradients of two clips of 32 x 32."""
-    cell = ResNet().build(num_bins=32, num_units=CLASSES)
-    x = Tensor(np.random.default_rng(0).normal(size=(2, 1, 32, 32)), ms.float32)
-    labels = Tensor([3, 7], ms.int32)
+@pytest.mark.usefixtures("graph_mode")
+@pytest.mark.parametrize("network", [one for one in PUBLISHED if not isinstance(one, BcResNet)], ids=named)
+def test_the_published_ones_take_a_step_as_they_are(network: ImageNetwork) -> None:
+    """By the step of ``configs/commands.yaml``, two clips, nothing narrowed; every weight moves."""
+    config = load_config("commands").model_copy(update={"model": network})
+    cell = network.build(num_bins=config.features.num_bins, num_units=CLASSES)
+    assert count_parameters(cell) == network.parameters(num_bins=config.features.num_bins, num_units=CLASSES)
+    step = train_step(config, cell, 1).set_train(True)
+    clips = np.random.default_rng(0).normal(size=(2, 1, 32, config.features.num_bins))
+    before = {one.name: one.asnumpy().copy() for one in cell.trainable_params()}
+    others = [Tensor(values, ms.int32) for values in ([[3], [7]], [32, 32], [1, 1])]
+    loss, norm, is_applied, _ = step(Tensor(clips, ms.float32), *others)
+    assert np.isfinite(float(loss)) and np.isfinite(float(norm)) and bool(is_applied)
+    assert [one.name for one in cell.trainable_params() if (one.asnumpy() == before[one.name]).all()] == []
 
-    def loss(features: Tensor) -> Tensor:
-        return nn.CrossEntropyLoss()(cell(features, Tensor([32, 32], ms.int32))[:, 0], labels)
 
-    weights = cell.trainable_params()
-    value, gradients = ms.value_and_grad(loss, None, weights)(x)
-    assert np.isfinite(value.asnumpy()) and len(gradients) == len(weights) == 31 + 2 * 31 + 2
-    assert all(np.abs(gradient.asnumpy()).max() > 0 for gradient in gradients)
+def test_the_page_of_commands_is_the_largest_published() -> None:
+    assert load_config("commands").model == WideResNet(depth=52, widen=10) in PUBLISHED
 
 
 def test_narrow_ones_have_the_same_kinds_of_layers() -> None:
