@@ -14,7 +14,7 @@ from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import evaluate, read_set, remembered
-from dfcnn_ms.evaluation.results import Heard, counts, rate_name, total
+from dfcnn_ms.evaluation.results import Heard, by_label, counts, rate_name, total
 from dfcnn_ms.evaluation.runs import Clock, Run, details, figures, interval, read_run
 from dfcnn_ms.files import check_outputs, write_text
 from dfcnn_ms.metrics import Edits, align
@@ -128,7 +128,7 @@ class Task:
             decoders=found.decoders,
             clock=found.clock,
             unit=recognizer.unit,
-            also=recognizer.task.also(total(found.heard)),
+            also=recognizer.task.also(total(found.heard)) | by_label(found.heard),
         )
 
     def utterances(self, recognizer: Recognizer, manifest: Path) -> list[Utterance]:

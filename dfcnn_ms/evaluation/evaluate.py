@@ -172,7 +172,8 @@ def evaluate(
                     sentence = recognizer.sentence(hypotheses)
                     starts, _ = recognizer.times(outputs, row, recognizer.aligned(outputs, row, hypotheses[0].ids))
                     text = sentence.text if sentence else None
-                    heard[index] = Heard(one, syllables, text, estimate_snr(waves[row]), starts, ordered)
+                    chances = recognizer.task.chances(outputs.of(row), recognizer.vocabulary)
+                    heard[index] = Heard(one, syllables, text, estimate_snr(waves[row]), starts, ordered, chances)
     return Evaluated(
         tuple(heard[index] for index in range(len(utterances))),
         tuple(Decoded(name, counted[name], watches[name].wall) for name in decoders),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
+import numpy as np
+
 from dfcnn_ms.corpora.manifest import Utterance
-from dfcnn_ms.metrics import Edits, align, characters, edits
+from dfcnn_ms.metrics import Edits, align, characters, edits, f1, mean_average_precision
 from dfcnn_ms.text.pinyin import SyllableError, split
 
 Pair = tuple[str | None, str | None]
@@ -26,6 +28,7 @@ class Heard:
         snr_db: power of the speech over that of the noise, estimated; NaN where it is not known.
         starts: when each syllable begins, in seconds; empty where it is not known.
         ordered: otherwise what was said and heard are sets.
+        chances: of sets, the probability of each label that there is, heard or not.
     """
 
     utterance: Utterance
@@ -34,6 +37,7 @@ class Heard:
     snr_db: float = math.nan
     starts: tuple[float, ...] = ()
     ordered: bool = True
+    chances: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def edits(self) -> Edits:
@@ -76,6 +80,17 @@ def counts(heard: Sequence[Heard], unit: str = "syllable") -> dict[str, list[Edi
     if any(edits.reference_length for edits in written):  # a text may be nothing but punctuation
         found["character"] = written
     return found
+
+
+def by_label(heard: Sequence[Heard]) -> dict[str, float]:
+    """What is measured label by label over clips whose labels are sets, as shares of 1; nothing of sequences."""
+    names = sorted(heard[0].chances) if heard else []
+    if not names or not any(one.utterance.pinyin for one in heard):
+        return {}
+    truth = np.array([[name in one.utterance.pinyin for name in names] for one in heard])
+    chosen = np.array([[name in one.syllables for name in names] for one in heard])
+    scores = np.array([[one.chances[name] for name in names] for one in heard])
+    return {"macro_f1": f1(truth, chosen)[1], "average_precision": mean_average_precision(truth, scores)}
 
 
 def syllabic(heard: Iterable[Heard]) -> bool:

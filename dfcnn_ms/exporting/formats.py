@@ -184,7 +184,7 @@ def error_of(job: Job, recognizer: Recognizer, name: str) -> float:
     total = Edits()
     for index, log_probs in each_output(recognizer, job.dev, name):
         written = recognizer.vocabulary.decode(recognizer.task.spell(log_probs))
-        total += edits(job.dev[index].pinyin, written)
+        total += edits(job.dev[index].pinyin, written, ordered=recognizer.task.ordered)
     return total.rate
 
 

@@ -82,6 +82,12 @@ class MultiLabel(Task):
 
         return tuple(presence(log_probs / temperature)[0, list(alignment.ids)].tolist()) if alignment.ids else ()
 
+    def chances(self, log_probs: Array, vocabulary: Vocabulary) -> dict[str, float]:
+        from dfcnn_ms.decoding.presence import presence
+
+        shares = presence(log_probs)[0] if len(log_probs) else np.zeros(len(vocabulary))
+        return {unit: float(share) for unit, share in zip(vocabulary.symbols, shares, strict=True) if unit in vocabulary}
+
     def times(self, alignment: Alignment, sound: Sound) -> tuple[Array, Array]:
         count = len(alignment.ids)
         return np.zeros(count), np.full(count, sound.seconds)

@@ -124,6 +124,10 @@ class Task(ABC):
 
         return confidences(log_probs, alignment, temperature)
 
+    def chances(self, log_probs: Array, vocabulary: Vocabulary) -> dict[str, float]:
+        """The probability of each unit to be in an utterance (U, V), said or not; of a task that writes sets alone."""
+        return {}
+
     @abstractmethod
     def times(self, alignment: Alignment, sound: Sound) -> tuple[Array, Array]:
         """When each unit of an aligned text begins and ends, in seconds (L,) and (L,)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding import DECODERS
 from dfcnn_ms.decoding.presence import Presence, presence, present
 from dfcnn_ms.errors import CheckpointError, DataError
-from dfcnn_ms.evaluation.results import Heard
+from dfcnn_ms.evaluation.results import Heard, by_label
 from dfcnn_ms.metrics import Edits, edits, f1, mean_average_precision
 from dfcnn_ms.tasks import MultiLabel
 from dfcnn_ms.tasks.cells.multi_label import BinaryCrossEntropy
@@ -104,6 +106,30 @@ def test_f1_of_edits_is_that_of_sets() -> None:
     assert (counted.insertions, counted.reference_length) == (int((chosen & ~truth).sum()), int(truth.sum()))
     assert MultiLabel().also(counted)["micro_f1"] == pytest.approx(f1_score(truth, chosen, average="micro"))
     assert edits(["a", "b"], ["b", "c"]).substitutions == 2  # in order
+
+
+def test_what_eval_measures_label_by_label() -> None:
+    """Of 40 clips with five labels, and of one that is too short to be heard; of sequences there is nothing."""
+    rng, vocabulary = np.random.default_rng(2), Vocabulary(tuple("abcde"))
+    truth, logits = rng.random((41, 5)) < 0.4, rng.normal(size=(41, 1, 7))
+    truth[:, 4] = False
+    rows = [one[: index < 40] for index, one in enumerate(logits)]
+    clips = [
+        Heard(
+            Utterance("a", "a.wav", 1.0, tuple(np.array(vocabulary.units)[said])),
+            tuple(vocabulary.decode(MultiLabel().spell(row))),
+            ordered=False,
+            chances=MultiLabel().chances(row, vocabulary),
+        )
+        for said, row in zip(truth, rows, strict=True)
+    ]
+    scores = 1 / (1 + np.exp(logits[:, 0, :1] - logits[:, 0, 2:]))
+    scores[40] = 0
+    found = by_label(clips)
+    assert found["macro_f1"] == pytest.approx(f1_score(truth, scores > 0.5, average="macro", zero_division=0))
+    wanted = average_precision_score(truth[:, :4], scores[:, :4], average="macro")
+    assert found["average_precision"] == pytest.approx(wanted)
+    assert by_label([replace(one, chances={}) for one in clips]) == by_label([]) == {}
 
 
 def test_the_figures_are_those_of_another_library() -> None:

@@ -130,6 +130,27 @@ def test_the_tones_teach_the_trunk() -> None:
     assert np.abs(with_tones["tone_layer.weight"]).max() > 1e-4
 
 
+def test_a_sentence_with_too_few_steps_for_its_tones_teaches_its_units_alone() -> None:
+    """ba1 qi1 fits into two steps, its tones do not: two equal ones need a blank between them. ba1 ma5 fits twice."""
+    for second, is_toned in ((6, False), (3, True)):
+        labels, frames, lengths = (Tensor(array, ms.int32) for array in ([[2, second]], [4], [2]))
+        sentence = batch()[0][:1, :, :4], labels, frames, lengths
+        assert tiny().output_lengths(4) == 2
+        found = []
+        for weight in (0.0, WEIGHT):
+            cell = Ctc(tone_weight=weight).training_cell(tiny(), vocabulary=VOCABULARY).set_train(True)
+            value, gradients = ms.value_and_grad(cell, None, cell.trainable_params())(*sentence)
+            named = zip(cell.trainable_params(), gradients, strict=True)
+            found.append({"value": float(value)} | {one.name: grad.asnumpy() for one, grad in named})
+        without, toned = found
+        assert without["value"] > 0
+        assert (toned["value"] > without["value"] + 0.01) is is_toned
+        assert bool(np.abs(toned.pop("tone_layer.weight")).max() > 1e-4) is is_toned
+        if not is_toned:
+            for name, one_of_both in without.items():
+                np.testing.assert_allclose(toned[name], one_of_both, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("layer", [nn.Dense(3, 7), nn.Conv1d(3, 7, 1, has_bias=True)])
 def test_any_kind_of_output_layer_can_have_a_second(layer: nn.Cell) -> None:
     class Owner(nn.Cell):
