@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,8 @@ EVERYTHING = ("train.amp=auto", "train.accumulate=2", "train.ema=0.99")
 _NARROW = 4
 _FRAMES = 64
 _UNITS = 9
+#: graphs that are read: the last that knows no device, those of the back end; and what tells MindSpore to write no others
+_FRONT, _BUILT, _PASSES = "validate", "graph_build", "MS_DEV_DUMP_IR_PASSES"
 _NODE = re.compile(r"\s+%\S+ = (?:PrimFunc_)?([A-Za-z_]\w*)\(")
 
 
@@ -175,13 +179,13 @@ def compiled(title: str, config: Config) -> Graph:
     mode = ms.get_context("mode")
     network = config.model.build(num_bins=config.features.num_bins, num_units=_UNITS)
     step = train_step(config, network, 1).set_train(True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, written_graphs(_FRONT, _BUILT):
         ms.set_context(mode=ms.GRAPH_MODE, save_graphs=2, save_graphs_path=folder)
         try:
             step.compile(*_batch(config.features.num_bins))
         finally:
             ms.set_context(mode=mode, save_graphs=0)
-        front, built = _written(folder, "*_validate_*.ir"), _written(folder, "graph_build_*.ir")
+        front, built = _written(folder, f"*_{_FRONT}_*.ir"), _written(folder, f"{_BUILT}_*.ir")
         graph = Graph(
             title,
             front=frozenset().union(*front),
@@ -192,6 +196,19 @@ def compiled(title: str, config: Config) -> Graph:
     if not (graph.front and graph.built):
         raise DfcnnError(f"{title}: MindSpore {ms.__version__} wrote no graphs that could be read; nothing was audited")
     return graph
+
+
+@contextmanager
+def written_graphs(*names: str) -> Iterator[None]:
+    """Lets MindSpore write the graphs of these names alone, of a hundred: writing takes longer than compiling."""
+    before = os.environ.get(_PASSES)
+    os.environ[_PASSES] = ",".join(names)
+    try:
+        yield
+    finally:
+        os.environ.pop(_PASSES)
+        if before is not None:
+            os.environ[_PASSES] = before
 
 
 def _batch(num_bins: int) -> tuple[Any, ...]:

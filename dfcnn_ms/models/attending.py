@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models.front import Fronted, check_count, check_share
@@ -31,6 +31,9 @@ class Attending(Fronted):
         decoder_depth: layers of the decoder; 0: there is none.
     """
 
+    #: fewer are refused
+    least_heads: ClassVar[int] = 1
+
     depth: int = 6
     width: int = 512
     heads: int = 8
@@ -41,9 +44,10 @@ class Attending(Fronted):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share(dropout=self.dropout)
-        check_count(depth=self.depth, width=self.width, heads=self.heads, feed_forward=self.feed_forward)
+        check_count(depth=self.depth, width=self.width, feed_forward=self.feed_forward)
         check_count(0, decoder_depth=self.decoder_depth)
-        if self.width % self.heads or self.width % 2:
+        check_count(1 if self.has_decoder else self.least_heads, heads=self.heads)
+        if self.width % max(1, self.heads) or self.width % 2:
             raise ConfigError(f"width: got {self.width}, wanted an even multiple of heads, {self.heads}")
 
     @property
@@ -75,7 +79,8 @@ class Attending(Fronted):
     def layers(self) -> Iterator[str]:
         """The blocks of the subsampling, the encoder, the decoder."""
         yield from super().layers()
-        size = f"width {self.width}, {self.heads} heads, feed-forward {self.feed_forward}"
+        heads = f"{self.heads} heads" if self.heads else "no attention"
+        size = f"width {self.width}, {heads}, feed-forward {self.feed_forward}"
         yield f"{self.depth} {type(self).__name__} layers ({size})"
         if self.has_decoder:
             yield f"decoder of {self.decoder_depth} layers"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from dfcnn_ms.errors import ConfigError
 from dfcnn_ms.models.attending import Attending
@@ -18,7 +18,9 @@ class Conformer(Attending):
 
     Attributes:
         blocks, block_dropout, pad_mode, padding: of the convolutional subsampling.
-        depth, width, heads, feed_forward, dropout, decoder_depth: see :class:`~dfcnn_ms.models.attending.Attending`.
+        depth, width, feed_forward, dropout, decoder_depth: see :class:`~dfcnn_ms.models.attending.Attending`.
+        heads: of every attention; 0 leaves attention out, so that a step sees no further than the convolutions do, and
+            sound can be heard in pieces.
         kernel: steps that the convolution over time sees, odd. What is normalised after it is each step by itself
             (layer norm), so that nothing depends on the batch, in training either.
 
@@ -27,12 +29,22 @@ class Conformer(Attending):
         26
     """
 
+    least_heads: ClassVar[int] = 0
+
     kernel: int = 15
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ConfigError(f"kernel: got {self.kernel}, wanted an odd number, so that every step has a middle")
+
+    @property
+    def receptive_field(self) -> tuple[int, int] | None:
+        field, frames = self.front.receptive_field, self.frames_per_step
+        if self.heads or field is None or frames is None:
+            return None
+        around = self.depth * (self.kernel // 2) * frames
+        return field[0] - around, field[1] + around
 
     def encoder_layer(self) -> nn.Cell:
         from dfcnn_ms.models.cells.conformer import ConformerLayer
@@ -42,9 +54,10 @@ class Conformer(Attending):
     def layer_parameters(self) -> int:
         norms = 3 * 2 * self.width  # before the convolution, inside it and at the end
         convolution = 3 * (self.width + 1) * self.width + (self.kernel + 1) * self.width
-        return self.relative_attention() + 2 * self.dense_pair() + convolution + norms
+        attention = self.relative_attention() if self.heads else 0
+        return attention + 2 * self.dense_pair() + convolution + norms
 
     def layer_multiply_adds(self, steps: int) -> int:
         dense = 4 * steps * self.width * self.feed_forward
         convolution = steps * self.width * (3 * self.width + self.kernel)
-        return self.attention_multiply_adds(steps) + dense + convolution
+        return (self.attention_multiply_adds(steps) if self.heads else 0) + dense + convolution

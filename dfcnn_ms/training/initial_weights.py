@@ -18,10 +18,14 @@ from dfcnn_ms.text.vocabulary import BLANK_ID, Vocabulary
 log = logging.getLogger(__name__)
 
 NORMS = (nn.BatchNorm2d, nn.LayerNorm)
+#: how the weights of a table of convolutions are called in a network that has more than that
+FRONT = "front."
 
 
 def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> None:
     """Copies every weight that has the same name and shape; of the output layer, the rows of the units in common.
+
+    A network that begins with a table of convolutions also takes those of a DFCNN, which is nothing else.
 
     Raises:
         CheckpointError: nothing matches.
@@ -30,7 +34,7 @@ def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> 
     outputs = network.output_layer
     taken, left = [], []
     for name, parameter in weights_of(network).items():
-        values = theirs.get(name)
+        values = theirs.get(name, theirs.get(name.removeprefix(FRONT)))
         if values is not None and name in (outputs.weight.name, outputs.bias.name):
             if values.shape[1:] == parameter.shape[1:]:
                 parameter.set_data(Tensor(_shared_rows(parameter, values, vocabulary, stored.meta.vocabulary)))

@@ -34,6 +34,7 @@ NETWORKS_OF_EACH_KIND: dict[str, Network] = {
     "transformer": Transformer(blocks=_FRONT, depth=2, width=12, heads=3, feed_forward=20),
     "transformer, decoder": Transformer(blocks=_FRONT, depth=1, width=12, heads=3, feed_forward=9, decoder_depth=2),
     "conformer": Conformer(blocks=_FRONT, depth=2, width=12, heads=3, feed_forward=20, kernel=5),
+    "conformer, no attention": Conformer(blocks=_FRONT, depth=2, width=12, heads=0, feed_forward=20, kernel=5),
     "crnn": Crnn(channels=(3, 4), width=5),
     **{kind: cls().narrowed(4) for kind, cls in IMAGE_NETWORKS.items()},
 }

@@ -28,6 +28,7 @@ SIZES: dict[str, Any] = {"blocks": BLOCKS, "depth": 2, "width": 8, "heads": 2, "
 KINDS: dict[str, Attending] = {
     "transformer": Transformer(**SIZES),
     "conformer": Conformer(**SIZES, kernel=5),
+    "conformer without attention": Conformer(**SIZES | {"heads": 0}, kernel=5),
     "transformer with a decoder": Transformer(**SIZES, decoder_depth=2),
     "conformer with a decoder": Conformer(**SIZES, kernel=3, decoder_depth=1),
 }
@@ -201,6 +202,8 @@ def test_texts_side_by_side_know_their_parents(written: tuple[Writer, np.ndarray
         ({"depth": 0}, "depth: got 0, wanted at least 1"),
         ({"decoder_depth": -1}, "decoder_depth: got -1, wanted at least 0"),
         ({"dropout": 1.5}, "dropout: got 1.5, wanted at least 0"),
+        ({"heads": 0, "decoder_depth": 1}, "heads: got 0, wanted at least 1"),
+        ({"heads": -1}, "heads: got -1, wanted at least 0"),
         ({"kernel": 4}, "kernel: got 4, wanted an odd number"),
     ],
 )
@@ -219,6 +222,11 @@ def test_graph_mode_equals_pynative_mode(kind: str) -> None:
     line_by_line = logits_of(network, features, [40, 29])
     ms.set_context(mode=ms.GRAPH_MODE)
     np.testing.assert_allclose(logits_of(network, features, [40, 29]), line_by_line, rtol=1e-5, atol=1e-5)
+
+
+def test_a_transformer_is_nothing_without_attention() -> None:
+    with pytest.raises(ConfigError, match="heads: got 0, wanted at least 1"):
+        Transformer(heads=0)
 
 
 def test_the_page_of_the_source_has_its_dimensions() -> None:

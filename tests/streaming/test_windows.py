@@ -16,6 +16,7 @@ from dfcnn_ms.audio.features import GlobalCmvn, LogMel
 from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import read_wave, write_wave
 from dfcnn_ms.errors import ConfigError
+from dfcnn_ms.models.conformer import Conformer
 from dfcnn_ms.models.dfcnn import Dfcnn
 from dfcnn_ms.models.table import Block
 from dfcnn_ms.recognizer import Recognizer
@@ -94,21 +95,38 @@ def test_a_file_in_pieces_is_the_file(cmvn: str, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.slow
-def test_the_network_of_mindspore_in_pieces() -> None:
+@pytest.mark.parametrize(
+    "network",
+    [
+        Dfcnn(blocks=BLOCKS, hidden=(8,)),
+        Conformer(blocks=BLOCKS[:2], depth=2, width=8, heads=0, feed_forward=12, kernel=5),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_the_network_of_mindspore_in_pieces(network: Dfcnn | Conformer) -> None:
+    """And a frame is felt by the steps that are said to see it, and by no other."""
     from dfcnn_ms.runtime.acoustic import Acoustic
     from dfcnn_ms.runtime.device import use_mode
 
     use_mode("pynative")
-    network = Dfcnn(blocks=BLOCKS, hidden=(8,))
-    plain = table_recognizer(network)
+    plain = table_recognizer(Dfcnn(blocks=BLOCKS))
     recognizer = Recognizer(
-        Acoustic(network.build(num_bins=20, num_units=3)), plain.frontend, plain.vocabulary, network
+        Acoustic(network.build(num_bins=20, num_units=len(plain.vocabulary))),
+        plain.frontend,
+        plain.vocabulary,
+        network,
     )
     features = np.random.default_rng(0).standard_normal((257, 20)).astype(np.float32)
     stitched = Stitched(recognizer)
     parts = [stitched.feed(piece) for piece in pieces(features, [100, 16, 48])]
     found, whole = np.concatenate([*parts, stitched.finish()]), recognizer.outputs([features]).of(0)
     np.testing.assert_allclose(found, whole, atol=1e-4)
+    assert network.receptive_field is not None and network.frames_per_step is not None
+    first, last = network.receptive_field
+    features[100] += 1
+    felt = np.flatnonzero(np.abs(recognizer.outputs([features]).of(0) - whole).max(axis=1) > 1e-6)
+    sees = [u for u in range(len(whole)) if first <= 100 - u * network.frames_per_step <= last]
+    assert min(sees) <= felt[0] <= min(sees) + 1 and max(sees) - 1 <= felt[-1] <= max(sees)
 
 
 @pytest.mark.parametrize("make", [listener, classifier])

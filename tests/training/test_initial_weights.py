@@ -12,6 +12,7 @@ from mindspore import Tensor, nn
 from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import CheckpointError, ConfigError
+from dfcnn_ms.models import Conformer
 from dfcnn_ms.runtime import checkpoint
 from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.tasks.cells.losses import CTCLoss
@@ -59,6 +60,21 @@ def test_units_in_common_keep_their_rows_and_all_else_fits(tmp_path, caplog):
         if name not in outputs:
             np.testing.assert_array_equal(parameter.asnumpy(), theirs.parameters_dict()[name].asnumpy())
     assert "4 of 6 units" in caplog.text  # blank, unknown, er4, yi1
+
+
+def test_a_table_of_convolutions_is_taken_from_a_network_that_is_nothing_else(tmp_path, caplog):
+    theirs, page = network(OLD), load_config("digits")
+    model = Conformer(page.model.blocks[:2], depth=1, width=8, heads=0, feed_forward=8, padding=page.model.padding)
+    ours = model.build(num_bins=40, num_units=len(NEW))
+    before = {name: value.asnumpy().copy() for name, value in ours.parameters_dict().items()}
+    with caplog.at_level(logging.INFO, logger="dfcnn_ms"):
+        start_from(stored(tmp_path, theirs, OLD), ours, NEW)
+    had = {f"front.{name}": value.asnumpy() for name, value in theirs.parameters_dict().items() if "blocks" in name}
+    taken = [name for name in checkpoint.weights_of(ours) if name in had]
+    assert taken and all("front.blocks" in name for name in taken)
+    for name, value in checkpoint.weights_of(ours).items():
+        np.testing.assert_array_equal(value.asnumpy(), had.get(name, before[name]))
+    assert f"beginning with {len(taken)} of" in caplog.text
 
 
 def test_what_does_not_fit_is_said_and_left(tmp_path, caplog):

@@ -38,6 +38,12 @@ class TimeConvolution(nn.Cell):
 class ConformerLayer(nn.Cell):
     """Half a feed-forward part, self-attention, the convolution over time, the other half, a last norm.
 
+    Args:
+        width, feed_forward: of its dense layers.
+        heads: of the attention; 0: there is none.
+        dropout: probability after every part.
+        kernel: steps that the convolution sees.
+
     Inputs:
         - **x** (Tensor) - (B, U, D).
         - **inside** (Tensor or None) - (B, U), 1 for a step of the utterance and 0 after its end; None: all are.
@@ -48,16 +54,18 @@ class ConformerLayer(nn.Cell):
 
     def __init__(self, width: int, heads: int, feed_forward: int, dropout: float, kernel: int) -> None:
         super().__init__()
-        self.norms = nn.CellList([norm_of(width) for _ in range(5)])
+        self.has_attention = heads > 0
+        self.norms = nn.CellList([norm_of(width) if heads or part != 1 else nn.Identity() for part in range(5)])
         self.drops = nn.CellList([Dropout(dropout) if dropout else nn.Identity() for _ in range(4)])
         self.before = FeedForward(width, feed_forward, dropout, swish=True)
-        self.attention = RelativeAttention(width, heads, dropout)
+        self.attention = RelativeAttention(width, heads, dropout) if heads else nn.Identity()
         self.convolution = TimeConvolution(width, kernel)
         self.after = FeedForward(width, feed_forward, dropout, swish=True)
 
     def construct(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
         x = x + 0.5 * self.drops[0](self.before(self.norms[0](x)))
-        x = x + self.drops[1](self.attention(self.norms[1](x), inside))
+        if self.has_attention:
+            x = x + self.drops[1](self.attention(self.norms[1](x), inside))
         x = x + self.drops[2](self.convolution(self.norms[2](x), inside))
         x = x + 0.5 * self.drops[3](self.after(self.norms[3](x)))
         return self.norms[4](x)

@@ -44,7 +44,8 @@ def conformer(
             return encoder.norm(f"{name}.norms.{number}", x)
 
         x = encoder.added(x, encoder.half(encoder.feed_forward(f"{name}.before", normed(0, x), swish=True)))
-        x = encoder.added(x, encoder.attention(f"{name}.attention", normed(1, x)))
+        if network.heads:
+            x = encoder.added(x, encoder.attention(f"{name}.attention", normed(1, x)))
         x = encoder.added(x, encoder.convolution(f"{name}.convolution", normed(2, x), network.kernel))
         x = encoder.added(x, encoder.half(encoder.feed_forward(f"{name}.after", normed(3, x), swish=True)))
         return normed(4, x)
@@ -60,11 +61,12 @@ class Encoder:
         graph = layers.graph
         column = graph.node("Reshape", steps.at_least(1).name, graph.whole(-1, 1))
         own = graph.node("Cast", graph.node("Less", layers.numbered(x, 1), column), to=FLOAT)  # (B, U)
-        below = graph.node("Mul", graph.node("Sub", own, graph.number(1)), graph.number(_FAR_BELOW))
-        self.hidden = graph.node("Unsqueeze", below, graph.whole(1, 2))  # (B, 1, 1, U)
         self.own = graph.node("Unsqueeze", own, graph.whole(1))  # (B, 1, U)
-        self.steps = layers.length(x, 1)
-        self.distances = self._distances()
+        if network.heads:
+            below = graph.node("Mul", graph.node("Sub", own, graph.number(1)), graph.number(_FAR_BELOW))
+            self.hidden = graph.node("Unsqueeze", below, graph.whole(1, 2))  # (B, 1, 1, U)
+            self.steps = layers.length(x, 1)
+            self.distances = self._distances()
 
     def added(self, x: str, more: str) -> str:
         """The sum of both."""
