@@ -107,31 +107,6 @@ class OverSteps(nn.Cell):
         return ops.relu(x + self.norm(self.conv(x)))
 
 
-class StepWriter(nn.Conv2d):
-    """The last layer: a convolution over all bins, whose outputs are read step by step.
-
-    In training a window of one bin is a product of matrices, of the same weights: the units come out last, and nothing
-    as large as the logits is turned round. In use it is the convolution that exporters know.
-
-    Inputs:
-        - **x** (Tensor) - (B, C, U, F').
-
-    Outputs:
-        Tensor (B, U, V).
-    """
-
-    #: where the units lie in what is written
-    unit_axis = -1
-
-    def construct(self, x: Tensor) -> Tensor:
-        if not self.training or self.kernel_size != (1, 1):
-            return self.bias_add(self.conv2d(x, self.weight), self.bias).squeeze(3).swapaxes(1, 2)
-        rows, inputs, steps, _ = x.shape
-        read = x.squeeze(3).swapaxes(1, 2).reshape(rows * steps, inputs)  # (B, C, U, 1) -> (B x U, C)
-        product = ops.matmul(read, self.weight.reshape(-1, inputs).swapaxes(0, 1))  # (B x U, V)
-        return self.bias_add(product, self.bias.astype(product.dtype)).reshape(rows, steps, -1)
-
-
 def mean_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
     """The mean of each utterance's own frames: (B, C, T, F) -> (B, C, 1, F)."""
     if lengths is None:
@@ -195,7 +170,7 @@ class DfcnnCell(nn.Cell):
         self.is_pooled = over_time == "mean"
 
     @property
-    def output_layer(self) -> StepWriter:
+    def output_layer(self) -> nn.Conv2d:
         """The layer that writes the logits."""
         return self.head[len(self.head) - 1]
 
@@ -215,7 +190,8 @@ class DfcnnCell(nn.Cell):
             x = self.head[index](x)
         for layer in self.context:
             x = layer(x, lengths)  # (B, H, U, 1), the last of the dense layers and what is around it
-        return self.output_layer(x)  # (B, H, U, 1) -> (B, U, V); without dense layers (B, C, U, F') ->
+        x = self.output_layer(x)  # (B, H, U, 1) -> (B, V, U, 1); without dense layers (B, C, U, F') ->
+        return x.squeeze(3).swapaxes(1, 2)  # (B, V, U, 1) -> (B, U, V)
 
 
 def _dense_layers(channels: int, bins: int, hidden: Sequence[int], num_units: int, dropout: float) -> nn.Cell:
@@ -227,5 +203,5 @@ def _dense_layers(channels: int, bins: int, hidden: Sequence[int], num_units: in
         if dropout:
             layers.append(Dropout(dropout))
         channels, window = width, (1, 1)
-    layers.append(StepWriter(channels, num_units, window, pad_mode="valid", has_bias=True))
+    layers.append(nn.Conv2d(channels, num_units, window, pad_mode="valid", has_bias=True))
     return nn.SequentialCell(layers)

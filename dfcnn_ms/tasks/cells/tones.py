@@ -117,8 +117,7 @@ def _like(layer: nn.Cell, units: int) -> tuple[nn.Cell, int]:
         return nn.Dense(layer.in_channels, units), -1
     if isinstance(layer, nn.Conv1d | nn.Conv2d):
         window = layer.kernel_size if isinstance(layer, nn.Conv2d) else layer.kernel_size[1]
-        second = type(layer)(layer.in_channels, units, window, pad_mode="valid", has_bias=True)
-        return second, getattr(layer, "unit_axis", 1)  # a layer that turns its outputs round says so
+        return type(layer)(layer.in_channels, units, window, pad_mode="valid", has_bias=True), 1
     raise ConfigError(
         f"task.tone_weight: needs a network whose output layer is Dense, Conv1d or Conv2d; got {type(layer).__name__}; "
         "set task.tone_weight=0"
