@@ -328,6 +328,9 @@ def test_nothing_asks_the_calendar() -> None:
             if isinstance(node, ast.Attribute):
                 owner = getattr(node.value, "id", getattr(node.value, "attr", ""))
                 assert (owner, node.attr) not in calendar, f"{path}:{node.lineno}"
+            if isinstance(node, ast.ImportFrom):
+                taken = {(node.module, one.name) for one in node.names}
+                assert not taken & calendar, f"{path}:{node.lineno}"
 
 
 #: where the machine can be told so; all machines can be told about memory but that of Windows
