@@ -18,6 +18,8 @@ from dfcnn_ms.text.vocabulary import BLANK_ID, Vocabulary
 log = logging.getLogger(__name__)
 
 NORMS = (nn.BatchNorm2d, nn.LayerNorm)
+#: weights that are named, of those that begin anew
+NAMED = 8
 #: how the weights of a table of convolutions are called in a network that has more than that
 FRONT = "front."
 
@@ -51,8 +53,13 @@ def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> 
     log.info(
         "beginning with %d of %d weights and %d of %d units%s",
         len(taken), len(taken) + len(left), common, len(vocabulary),
-        f"; new: {', '.join(left)}" if left else "",
+        f"; new: {_named(left)}" if left else "",
     )  # fmt: skip
+
+
+def _named(weights: Sequence[str]) -> str:
+    more = len(weights) - NAMED
+    return ", ".join(weights[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def statistics_of(meta: Meta, config: Config) -> GlobalCmvn | None:
