@@ -27,7 +27,8 @@ FRONT = "front."
 def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> None:
     """Copies every weight that has the same name and shape; of the output layer, the rows of the units in common.
 
-    A network that begins with a table of convolutions also takes those of a DFCNN, which is nothing else.
+    A network that begins with a table of convolutions also takes those of a DFCNN, which is nothing else. Layers of
+    self-attention that the other one lacks add nothing at first to what they read.
 
     Raises:
         CheckpointError: nothing matches.
@@ -47,6 +48,10 @@ def start_from(stored: Checkpoint, network: nn.Cell, vocabulary: Vocabulary) -> 
             taken.append(name)
             continue
         left.append(name)
+    layers = [cell for _, cell in network.cells_and_names() if hasattr(cell, "begin_at_nothing")]
+    new = [cell for cell in layers if all(one.name in left for one in cell.trainable_params())]
+    for cell in new if len(new) < len(layers) else ():
+        cell.begin_at_nothing()
     if not taken:
         raise CheckpointError("--init: no weight of the checkpoint fits this network; are model and features the same?")
     common = len(set(vocabulary.symbols) & set(stored.meta.vocabulary.symbols))

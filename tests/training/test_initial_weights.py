@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import mindspore as ms
@@ -12,7 +13,7 @@ from mindspore import Tensor, nn
 from dfcnn_ms.audio.features import GlobalCmvn
 from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import CheckpointError, ConfigError
-from dfcnn_ms.models import Conformer
+from dfcnn_ms.models import Conformer, Transformer
 from dfcnn_ms.runtime import checkpoint
 from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.tasks.cells.losses import CTCLoss
@@ -75,6 +76,19 @@ def test_a_table_of_convolutions_is_taken_from_a_network_that_is_nothing_else(tm
     for name, value in checkpoint.weights_of(ours).items():
         np.testing.assert_array_equal(value.asnumpy(), had.get(name, before[name]))
     assert f"beginning with {len(taken)} of" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [Transformer, Conformer])
+def test_a_layer_more_changes_nothing_at_first(kind, tmp_path):
+    """But for a Conformer's last norm: what it reads is normed once more."""
+    x = Tensor(np.random.default_rng(0).normal(size=(2, 1, 40, 40)), ms.float32)
+    value = kind(depth=1, width=8, heads=2, feed_forward=12, dropout=0.0)
+    theirs = value.build(num_bins=40, num_units=len(OLD))
+    ours = dataclasses.replace(value, depth=3).build(num_bins=40, num_units=len(OLD))
+    start_from(stored(tmp_path, theirs, OLD), ours, OLD)
+    for cell in (theirs, ours):
+        cell.set_train(False)
+    np.testing.assert_allclose(ours(x).asnumpy(), theirs(x).asnumpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_what_does_not_fit_is_said_and_left(tmp_path, caplog):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mindspore import Tensor, nn, ops
 
-from dfcnn_ms.models.cells.attention import FeedForward, RelativeAttention, norm_of
+from dfcnn_ms.models.cells.attention import FeedForward, RelativeAttention, norm_of, silence
 from dfcnn_ms.models.cells.dropout import Dropout
 from dfcnn_ms.models.cells.spread import spread
 
@@ -61,6 +61,12 @@ class ConformerLayer(nn.Cell):
         self.attention = RelativeAttention(width, heads, dropout) if heads else nn.Identity()
         self.convolution = TimeConvolution(width, kernel)
         self.after = FeedForward(width, feed_forward, dropout, swish=True)
+
+    def begin_at_nothing(self) -> None:
+        """Lets the layer add nothing to what it reads, as a new one on top of layers that have learnt."""
+        silence(self.before.narrow, self.convolution.out, self.after.narrow)
+        if self.has_attention:
+            silence(self.attention.out)
 
     def construct(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
         x = x + 0.5 * self.drops[0](self.before(self.norms[0](x)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mindspore import Tensor, nn
 
-from dfcnn_ms.models.cells.attention import FeedForward, RelativeAttention, norm_of
+from dfcnn_ms.models.cells.attention import FeedForward, RelativeAttention, norm_of, silence
 from dfcnn_ms.models.cells.dropout import Dropout
 
 
@@ -24,6 +24,10 @@ class TransformerLayer(nn.Cell):
         self.attention_norm, self.attention = norm_of(width), RelativeAttention(width, heads, dropout)
         self.dense_norm, self.dense = norm_of(width), FeedForward(width, feed_forward, dropout)
         self.drops = nn.CellList([Dropout(dropout) if dropout else nn.Identity() for _ in range(2)])
+
+    def begin_at_nothing(self) -> None:
+        """Lets the layer add nothing to what it reads, as a new one on top of layers that have learnt."""
+        silence(self.attention.out, self.dense.narrow)
 
     def construct(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
         x = x + self.drops[0](self.attention(self.attention_norm(x), inside))
