@@ -1,10 +1,11 @@
 r"""Sentences that people say or have read aloud: a file for ``prepare synth --text``, and texts for a 3-gram.
 
     pip install hsk-sentences-audio
-    python benchmarks/sentences.py --transcripts aishell1_dev.tsv --without data/strangers/test.jsonl --each 1000 > sentences.txt
+    python benchmarks/sentences.py --transcripts aishell1_dev.tsv --without data/strangers/test.jsonl --each 1000 \
+        > sentences.txt
 
-Half of them are from a language course, half from the transcripts, evenly from all of each; a sentence that somebody says
-in a test set (``--without``) is left out, whatever its punctuation.
+Half of them are from a language course, half from the transcripts, evenly from all of each; a sentence that somebody
+says in a test set (``--without``) is left out, whatever its punctuation.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ EVERYTHING = ("train.amp=auto", "train.accumulate=2", "train.ema=0.99")
 _NARROW = 4
 _FRAMES = 64
 _UNITS = 9
-#: graphs that are read: the last that knows no device, those of the back end; and what tells MindSpore to write no others
+#: graphs that are read, the last that knows no device and those of the back end, and what lets MindSpore write no other
 _FRONT, _BUILT, _PASSES = "validate", "graph_build", "MS_DEV_DUMP_IR_PASSES"
 _NODE = re.compile(r"\s+%\S+ = (?:PrimFunc_)?([A-Za-z_]\w*)\(")
 

@@ -86,7 +86,9 @@ class MultiLabel(Task):
         from dfcnn_ms.decoding.presence import presence
 
         shares = presence(log_probs)[0] if len(log_probs) else np.zeros(len(vocabulary))
-        return {unit: float(share) for unit, share in zip(vocabulary.symbols, shares, strict=True) if unit in vocabulary}
+        return {
+            unit: float(share) for unit, share in zip(vocabulary.symbols, shares, strict=True) if unit in vocabulary
+        }
 
     def times(self, alignment: Alignment, sound: Sound) -> tuple[Array, Array]:
         count = len(alignment.ids)
