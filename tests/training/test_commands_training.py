@@ -18,7 +18,7 @@ from dfcnn_ms.training import trainer
 pytestmark = [pytest.mark.usefixtures("cpu"), pytest.mark.slow]
 
 COUNTS = {"train": 48, "dev": 8, "test": 8}
-EPOCHS, BATCH = 6, 8
+EPOCHS, BATCH = 12, 8
 
 
 @pytest.fixture
