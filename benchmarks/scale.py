@@ -224,7 +224,7 @@ def stream(hours: float, corpus: Path | None, folder: Path) -> None:
     spoken = read_manifest(corpus / "train.jsonl")
     repeats = int(np.ceil(hours * 3600 / sum(one.seconds for one in spoken)))
     many = [
-        replace(one, id=f"{one.id}-{turn}", audio=os.path.relpath(corpus / one.audio, folder))
+        replace(one, id=f"{one.id}-{turn}", audio=str(one.path))
         for turn in range(repeats)
         for one in spoken
     ]
