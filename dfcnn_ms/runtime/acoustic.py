@@ -16,7 +16,7 @@ class Acoustic:
     A layer of it may turn NaN into a zero, so that the outputs look sound: weights and features are looked at before.
 
     Raises:
-        CheckpointError: a weight is NaN or infinite.
+        CheckpointError: a weight is NaN or infinite, or a variance negative.
 
     Example:
         >>> log_probs, steps = Acoustic(network)(features, lengths)  # (B, U, V), (B,)
@@ -54,7 +54,11 @@ class Acoustic:
 
 def _check_weights(network: nn.Cell) -> None:
     for name, parameter in network.parameters_dict().items():
-        if not np.isfinite(parameter.asnumpy()).all():
+        values = parameter.asnumpy()
+        found = "NaN or infinity" if not np.isfinite(values).all() else ""
+        if not found and name.endswith("moving_variance") and (values < 0).any():
+            found = "a negative variance"
+        if found:
             raise CheckpointError(
-                f"the network is damaged or has diverged: {name} holds NaN or infinity; use an earlier checkpoint"
+                f"the network is damaged or has diverged: {name} holds {found}; use an earlier checkpoint"
             )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
 from dfcnn_ms.config import load_config
 from dfcnn_ms.errors import CheckpointError, DataError
-from dfcnn_ms.runtime import checkpoint
+from dfcnn_ms.runtime import checkpoint, onnx
 from dfcnn_ms.runtime.acoustic import Acoustic
 from dfcnn_ms.runtime.meta import Meta
 from dfcnn_ms.text.vocabulary import Vocabulary
@@ -41,6 +43,16 @@ def test_a_weight_that_is_no_number_is_named(network: nn.Cell, name: str, value:
     damage(network, name, value)
     with pytest.raises(CheckpointError, match=f"{name} holds NaN or infinity; use an earlier checkpoint"):
         Acoustic(network)
+
+
+def test_a_variance_below_nothing_is_named(network: nn.Cell) -> None:
+    """In MindSpore, and in the graph that is written of the same numbers."""
+    name = next(name for name in network.parameters_dict() if name.endswith("moving_variance"))
+    damage(network, name, -1e-9)
+    with pytest.raises(CheckpointError, match=f"{name} holds a negative variance; use an earlier checkpoint"):
+        Acoustic(network)
+    with pytest.raises(CheckpointError, match=f"{name} holds a negative variance"):
+        onnx.of_weights(Meta(CONFIG, VOCABULARY), checkpoint.numbers_of(network), Path("a.npz"), "CPU")
 
 
 def test_a_checkpoint_that_holds_nan_is_not_used(network: nn.Cell, tmp_path) -> None:

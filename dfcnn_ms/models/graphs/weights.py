@@ -30,6 +30,8 @@ def batch_norm(weights: Weights, name: str) -> tuple[np.ndarray, np.ndarray]:
     gamma, beta, mean, variance = (
         wide(weights, f"{name}.{part}") for part in ("gamma", "beta", "moving_mean", "moving_variance")
     )
+    if (variance < 0).any():
+        raise ValueError(f"{name}.moving_variance holds a negative variance")
     scale = gamma / np.sqrt(variance + EPSILON)
     return scale, beta - mean * scale
 
