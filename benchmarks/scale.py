@@ -223,11 +223,7 @@ def stream(hours: float, corpus: Path | None, folder: Path) -> None:
         prepare(corpus, "digits")
     spoken = read_manifest(corpus / "train.jsonl")
     repeats = int(np.ceil(hours * 3600 / sum(one.seconds for one in spoken)))
-    many = [
-        replace(one, id=f"{one.id}-{turn}", audio=str(one.path))
-        for turn in range(repeats)
-        for one in spoken
-    ]
+    many = [replace(one, id=f"{one.id}-{turn}", audio=str(one.path)) for turn in range(repeats) for one in spoken]
     manifest = folder / "many.jsonl"
     write_manifest(manifest, many)
     changes = [f"data.train={manifest}", f"data.dev={manifest}", "data.packed=true", "data.cache=false"]
