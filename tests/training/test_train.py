@@ -162,13 +162,16 @@ def test_plot_draws(trained, corpus, tmp_path, monkeypatch, arguments):
 @pytest.mark.long
 @pytest.mark.slow
 def test_two_runs_with_one_seed_are_one_run_and_line_by_line_the_same_is_learnt(corpus, tmp_path):
-    """The second in sink mode and looking on seldom, which must change nothing; the third, not compiled, rounds."""
+    """The second in sink mode and looking on seldom, which must change nothing; the third, not compiled, rounds.
+
+    Without the coach, which also says how long was waited for the loader.
+    """
     for name, *changes in (
         ("a", "train.sink=false"),
         ("b", "train.sink=true", "train.read_every=5"),
         ("c", LINE_BY_LINE),
     ):
-        config = load_config("digits", overrides(corpus, "model.dropout=0.3", *changes))
+        config = load_config("digits", overrides(corpus, "model.dropout=0.3", "train.coach=off", *changes))
         trainer.train(config, device_target="CPU", run=tmp_path / name)
     first, second = (checkpoint.load(tmp_path / name / "checkpoints" / "last.ckpt").parameters for name in "ab")
     for key, value in first.items():
