@@ -33,7 +33,7 @@ SETTINGS = [
     "model.blocks=[{channels: 4, convs: 1, stride: [2, 2], pool: [2, 2]}, {channels: 6, convs: 1, pool: [1, 2]}]",
     "model.hidden=[8]", "model.dropout=0.3", "train.epochs=3", "train.buckets=2", "train.batch_size=4",
     "train.save_steps=2", "train.ema=0.9", "train.mode=pynative", "train.summary_every=2", "train.gradient_report=1",
-    "train.schedule={kind: plateau, patience: 1, warmup_epochs: 0}", "train.accumulate=2",
+    "train.schedule={kind: plateau, patience: 1, warmup_epochs: 0}", "train.accumulate=2", "train.coach=off",
 ]  # fmt: skip
 
 
