@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dfcnn_ms.corpora.manifest import read_manifest
+from dfcnn_ms.exporting.formats import evenly
 from dfcnn_ms.metrics import characters
 
 
@@ -29,8 +30,7 @@ def main() -> None:
     said = {spelt(one.text or "") for path in options.without for one in read_manifest(path)}
     for source in (course(), [line for path in options.transcripts for line in column(path)]):
         kept = [line for line in dict.fromkeys(source) if spelt(line) not in said]
-        count = min(len(kept), options.each or len(kept))
-        print(*(kept[index * len(kept) // count] for index in range(count)), sep="\n")
+        print(*evenly(kept, options.each or len(kept)), sep="\n")
 
 
 def spelt(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from dfcnn_ms.exporting.mindspore_side import Original
     from dfcnn_ms.runtime.bundle import Bundle
     from dfcnn_ms.runtime.loaded import Acoustics
+
+T = TypeVar("T")
 
 #: utterances that a network is compared on, and over which the values of its layers are measured
 COMPARED, MEASURED = 8, 100
@@ -188,10 +190,10 @@ def error_of(job: Job, recognizer: Recognizer, name: str) -> float:
     return total.rate
 
 
-def evenly(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
+def evenly(these: Sequence[T], count: int) -> list[T]:
     """At most so many, from everywhere in a set."""
-    count = min(count, len(utterances))
-    return [utterances[index * len(utterances) // count] for index in range(count)]
+    count = min(count, len(these))
+    return [these[index * len(these) // count] for index in range(count)]
 
 
 def _written(job: Job, arithmetic: Callable[[Graph], Layers]) -> Layers:

@@ -84,11 +84,10 @@ class MultiLabel(Task):
 
     def chances(self, log_probs: Array, vocabulary: Vocabulary) -> dict[str, float]:
         from dfcnn_ms.decoding.presence import presence
+        from dfcnn_ms.text.vocabulary import UNKNOWN_ID
 
         shares = presence(log_probs)[0] if len(log_probs) else np.zeros(len(vocabulary))
-        return {
-            unit: float(share) for unit, share in zip(vocabulary.symbols, shares, strict=True) if unit in vocabulary
-        }
+        return dict(zip(vocabulary.units, shares[UNKNOWN_ID + 1 :].tolist(), strict=True))
 
     def times(self, alignment: Alignment, sound: Sound) -> tuple[Array, Array]:
         count = len(alignment.ids)
