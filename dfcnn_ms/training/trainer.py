@@ -18,6 +18,7 @@ from mindspore.train import Callback
 from dfcnn_ms.config import Config
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.models.cells.dropout import seed_dropout
+from dfcnn_ms.models.cells.hasten import hasten
 from dfcnn_ms.models.cells.norm import synchronise
 from dfcnn_ms.runtime.acoustic import Acoustic
 from dfcnn_ms.runtime.checkpoint import Checkpoint, load
@@ -129,6 +130,8 @@ def _run(
         synchronise(network, workers.count)
     freeze(network, config.train.freeze)
     step = train_step(config, network, len(datasets.train), workers.count, datasets.vocabulary)
+    if config.train.amp == "off":
+        hasten(step)
     training = Training(config, datasets, network, step, workers, run)
     run_state = RunState(training, state)
     history = run_state.history

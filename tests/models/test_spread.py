@@ -6,14 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor
 
 from dfcnn_ms.models.cells.dfcnn import silence_after
 from dfcnn_ms.models.cells.spread import spread
-from dfcnn_ms.tasks.cells.losses import by_step
 
 #: prints by how many bytes a value the memory grew with each shape after the first
 GROWTH = """
@@ -55,13 +53,6 @@ def test_frames_after_the_end_are_silent() -> None:
     found = silence_after(Tensor(x), Tensor([5, 0, 3])).asnumpy()
     inside = np.arange(5)[None, :] < np.array([5, 0, 3])[:, None]
     np.testing.assert_array_equal(found, x * inside[:, None, :, None])
-
-
-def test_steps_come_before_utterances_and_gradients_find_their_way_back() -> None:
-    x, weights = (np.random.default_rng(seed).normal(size=(3, 4, 5)).astype(np.float32) for seed in (2, 3))
-    np.testing.assert_array_equal(by_step(Tensor(x)).asnumpy(), x.swapaxes(0, 1))
-    gradient = ms.grad(lambda x: (by_step(x) * Tensor(weights.swapaxes(0, 1).copy())).sum())(Tensor(x))
-    np.testing.assert_array_equal(gradient.asnumpy(), weights)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")

@@ -27,19 +27,20 @@ def adjacent_repeats(labels: Tensor, label_lengths: Tensor) -> Tensor:
     return ops.logical_and(same, inside).astype(ms.int32).sum(axis=1)
 
 
-def by_step(logits: Tensor) -> Tensor:
-    """Steps before utterances: (B, U, V) -> (U, B, V), by rows, where a transposition would move value by value."""
-    batch, steps, units = logits.shape
-    order = ops.arange(batch).reshape(1, -1) * steps + ops.arange(steps).reshape(-1, 1)  # (U, B)
-    return ops.gather(logits.reshape(-1, units), order, 0)
+def first_places(labels: Tensor) -> Tensor:
+    """Where each label of an utterance stands in it for the first time: (B, L) -> (B, L) int32."""
+    places = ops.arange(labels.shape[1]).astype(ms.int32)
+    same = labels.expand_dims(2) == labels.expand_dims(1)  # (B, L) -> (B, L, L)
+    return ops.where(same, places.reshape(1, 1, -1), labels.shape[1]).min(axis=2).astype(ms.int32)
 
 
 class CTCLoss(nn.Cell):
     """Connectionist temporal classification of **raw logits**; the softmax is applied here and nowhere else.
 
-    The logits become log-probabilities in float32, whatever precision the network runs in, and go to MindSpore's
-    log-space operator, which adds them up along the paths in float64: a path of 50 steps through logits scaled by 200
-    has a log-probability near -10,000, of which float32 keeps three decimals, too few for its gradient.
+    The logits become log-probabilities in float32, whatever precision the network runs in. Those of the blank and of
+    the utterance's own labels go to MindSpore's log-space operator, which adds them up along the paths in float64: a
+    path of 50 steps through logits scaled by 200 has a log-probability near -10,000, of which float32 keeps three
+    decimals, too few for its gradient.
 
     An utterance that no path can spell (fewer steps than labels plus adjacent repeats), or whose lengths or labels are
     out of range, contributes nothing: its loss and its gradient are zero and the mean is taken over the others. A
@@ -102,17 +103,33 @@ class CTCLoss(nn.Cell):
         targets = ops.where(computable, label_lengths, 0)
         inside = ops.arange(labels.shape[1]).reshape(1, -1) < targets.reshape(-1, 1)
         harmless = ops.full_like(labels, 1 if self.blank == 0 else 0)
-        log_probs = ops.log_softmax(by_step(logits).astype(ms.float32), -1)  # (B, U, V) -> (U, B, V)
-        losses = ops.ctc_loss(
-            log_probs.astype(ms.float64),
-            ops.where(inside, labels, harmless),
-            steps,
-            targets,
-            blank=self.blank,
-            reduction="none",
-        )[0].astype(ms.float32)
+        spelled = ops.where(inside, labels, harmless)
+        own = self.own_units(logits, spelled)
+        losses = ops.ctc_loss(own, first_places(spelled) + 1, steps, targets, blank=0, reduction="none")[0]
+        losses = (losses + self.without_the_softmax(own, steps)).astype(ms.float32)
         losses = ops.where(computable, losses, ops.zeros_like(losses))  # (B,)
         return self.reduced(losses, feasible)
+
+    def own_units(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Log-probabilities of the blank and of an utterance's own labels: (B, U, V), (B, L) -> (U, B, 1 + L) float64.
+
+        No other unit is on a path, and the operator takes its time for each unit and each step.
+        """
+        log_probs = ops.log_softmax(logits.astype(ms.float32), -1)
+        units = ops.concat((ops.full_like(labels[:, :1], self.blank), labels), 1)  # (B, 1 + L)
+        columns = ops.broadcast_to(units.expand_dims(1), (*logits.shape[:2], units.shape[1]))
+        return ops.gather_elements(log_probs, 2, columns).swapaxes(0, 1).astype(ms.float64)
+
+    def without_the_softmax(self, own: Tensor, steps: Tensor) -> Tensor:
+        """Zeros (B,) whose gradient takes from the operator's what it adds for a softmax over all units.
+
+        The operator answers p - q, the gradient of the logits, where q is the share of the paths: it trusts that it
+        has seen all units. Of log-probabilities it is -q alone, and the softmax before it, which does see all, adds p.
+        """
+        inside = ops.arange(own.shape[0]).reshape(-1, 1) < steps.reshape(1, -1)  # (U, B)
+        inside = ops.broadcast_to(inside.astype(own.dtype).expand_dims(2), own.shape)
+        softmax = (ops.exp(own) * inside).sum(axis=(0, 2))
+        return ops.stop_gradient(softmax) - softmax
 
     def reduced(self, losses: Tensor, feasible: Tensor) -> Tensor:
         """The losses (B,), zero where an utterance is not feasible, as one number or as they are."""

@@ -1,0 +1,222 @@
+"""Convolutions and layer norms by oneDNN, against MindSpore's own operators and against float64 arithmetic."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn, ops
+
+from dfcnn_ms.config import load_config
+from dfcnn_ms.models.cells import hasten as hastening
+from dfcnn_ms.models.cells.hasten import FastConvolution, FastLayerNorm, hasten
+from dfcnn_ms.native import layer_norm, onednn, threads
+from dfcnn_ms.native.convolution import Geometry
+from dfcnn_ms.training.trainer import train_step
+
+pytestmark = pytest.mark.skipif(onednn.library() is None, reason="the fast code is for Linux on x86-64")
+
+TOLERANCE = 1e-5
+#: layer, its arguments, what it reads
+LAYERS = [
+    (nn.Conv2d, (1, 24, 5, 2), {"pad_mode": "pad", "padding": 2}, (5, 1, 31, 20)),
+    (nn.Conv2d, (3, 24, 3), {"pad_mode": "same", "has_bias": True}, (5, 3, 17, 13)),
+    (nn.Conv2d, (24, 40, 5, 2), {"pad_mode": "pad", "padding": 2}, (5, 24, 31, 20)),
+    (nn.Conv2d, (64, 32, 3), {"pad_mode": "pad", "padding": 1}, (4, 64, 9, 5)),
+    (nn.Conv2d, (7, 9, (1, 20)), {"pad_mode": "valid", "has_bias": True}, (4, 7, 31, 20)),
+    (nn.Conv2d, (8, 8, (3, 1)), {"pad_mode": "pad", "padding": (2, 2, 0, 0), "dilation": (2, 1)}, (4, 8, 31, 20)),
+    (nn.Conv2d, (16, 16, 3, 2), {"pad_mode": "same", "group": 16}, (4, 16, 31, 20)),
+    (nn.Conv2d, (8, 16, 3, 2), {"pad_mode": "same", "group": 2}, (1, 8, 31, 20)),
+    (nn.Conv1d, (48, 48, 15), {"pad_mode": "pad", "padding": 7, "group": 48, "has_bias": True}, (4, 48, 50)),
+    (nn.LayerNorm, ((24,),), {}, (4, 7, 24)),
+    (nn.LayerNorm, ((144,),), {"epsilon": 1e-3}, (1, 144)),
+]
+
+
+@pytest.fixture(params=["graph", "pynative"])
+def mode(request: pytest.FixtureRequest, cpu: None) -> None:
+    ms.set_context(mode={"graph": ms.GRAPH_MODE, "pynative": ms.PYNATIVE_MODE}[request.param])
+
+
+@pytest.fixture(params=[1, 3])
+def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Threads that share the rows, whatever the machine has."""
+    monkeypatch.setattr(threads, "count", lambda: request.param)
+    return int(request.param)
+
+
+class Slopes(nn.Cell):
+    """The gradients of what a layer reads and of its weights."""
+
+    def __init__(self, layer: nn.Cell) -> None:
+        super().__init__()
+        self.layer = layer
+        self.of = ops.GradOperation(get_all=True, get_by_list=True, sens_param=True)
+        self.weights = ms.ParameterTuple(layer.trainable_params())
+
+    def construct(self, x: Tensor, gradient: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        return self.of(self.layer, self.weights)(x, gradient)
+
+
+def numbers(layer: nn.Cell, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What a layer writes, and its gradients."""
+    result = layer(Tensor(x)).asnumpy()
+    rng = np.random.default_rng(1)
+    given = rng.standard_normal(result.shape, np.float32)
+    of_inputs, of_weights = Slopes(layer)(Tensor(x), Tensor(given))
+    return result, [one.asnumpy() for one in (*of_inputs, *of_weights)]
+
+
+def close(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and float(np.abs(one - other).max()) <= TOLERANCE * float(np.abs(one).max())
+
+
+def soiled() -> None:
+    """Leaves numbers that are none wherever an operation left room for the next one."""
+    for part in range(3):
+        for room in threads._bench(part).rooms.values():
+            room[:] = 0xFF
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mode")
+@pytest.mark.parametrize(("kind", "arguments", "settings", "shape"), LAYERS)
+def test_values_and_gradients_are_the_operators(kind, arguments, settings, shape, parts) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    layer, fast = kind(*arguments, **settings), kind(*arguments, **settings)
+    for weight, other in zip(layer.get_parameters(), fast.get_parameters(), strict=True):
+        weight.set_data(Tensor(rng.standard_normal(weight.shape, np.float32)))
+        other.set_data(weight.value())
+    hasten(nn.SequentialCell(fast))
+    assert any(isinstance(cell, FastConvolution | FastLayerNorm) for _, cell in fast.cells_and_names())
+    x = rng.standard_normal(shape, np.float32)
+    wanted, slopes = numbers(layer, x)
+    for _ in range(2):
+        soiled()
+        got, fast_slopes = numbers(fast, x)
+        assert close(wanted, got)
+        assert all(close(one, other) for one, other in zip(slopes, fast_slopes, strict=True))
+
+
+def test_any_convolution(parts: int) -> None:
+    """Random geometries, one after the other in the same room."""
+    rng = np.random.default_rng(parts)
+    for _ in range(12):
+        groups = int(rng.choice([1, 1, 2, 4]))
+        inputs, outputs = groups * int(rng.integers(1, 20)), groups * int(rng.integers(1, 20))
+        window, stride, dilation = (tuple(int(one) for one in rng.integers(1, 4, 2)) for _ in range(3))
+        padding = tuple(int(one) for one in rng.integers(0, 3, 4))
+        settings = {"stride": stride, "pad_mode": "pad", "padding": padding, "dilation": dilation, "group": groups}
+        x = rng.standard_normal((int(rng.integers(1, 6)), inputs, *rng.integers(8, 15, 2)), np.float32)
+        layer, fast = (nn.Conv2d(inputs, outputs, window, **settings) for _ in range(2))  # type: ignore[arg-type]
+        fast.weight.set_data(layer.weight.value())
+        hasten(nn.SequentialCell(fast))
+        (wanted, slopes), (got, fast_slopes) = numbers(layer, x), numbers(fast, x)
+        assert close(wanted, got), (x.shape, settings)
+        assert all(close(*both) for both in zip(slopes, fast_slopes, strict=True)), (x.shape, settings)
+
+
+def test_a_layer_norm_in_double_precision(parts: int) -> None:
+    rng = np.random.default_rng(0)
+    x, scale, gradient = (rng.standard_normal(shape).astype(np.float32) for shape in ((50, 24), (2, 24), (50, 24)))
+    y, to_x = np.empty_like(x), np.empty_like(x)
+    mean, variance, to_gamma, to_beta = (np.empty(size, np.float32) for size in (50, 50, 24, 24))
+    at = [one.ctypes.data for one in (x, scale[0], scale[1], y, mean, variance)]
+    layer_norm.normalise(x.shape, 1e-3, *at)
+    given = (x, scale[0], mean, variance, gradient, to_x, to_gamma, to_beta)
+    layer_norm.backwards(x.shape, 1e-3, *(one.ctypes.data for one in given))
+    wide, gamma = x.astype(np.float64), scale[0].astype(np.float64)
+    centred = wide - wide.mean(1, keepdims=True)
+    spread = np.sqrt(wide.var(1, keepdims=True) + 1e-3)
+    normed = centred / spread
+    assert np.allclose(y, normed * gamma + scale[1], atol=1e-5)
+    assert np.allclose(to_gamma, (gradient * normed).sum(0), atol=1e-4)
+    assert np.allclose(to_beta, gradient.sum(0), atol=1e-4)
+    inner = gradient * gamma
+    slope = inner - inner.mean(1, keepdims=True) - normed * (inner * normed).mean(1, keepdims=True)
+    assert np.allclose(to_x, slope / spread, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("graph_mode")
+@pytest.mark.parametrize("page", ["digits", "mandarin_conformer"])
+def test_a_training_step_is_the_same(page: str) -> None:
+    """The loss of a whole network, and the norm of the gradient of each of its weights."""
+    config = load_config(page, ["model.dropout=0"])
+    rng = np.random.default_rng(0)
+    batch = [
+        Tensor(rng.standard_normal((3, 1, 96, config.features.num_bins), np.float32)),
+        Tensor(rng.integers(1, 12, (3, 4)).astype(np.int32)),
+        Tensor(np.array([96, 70, 81], np.int32)),
+        Tensor(np.array([4, 2, 3], np.int32)),
+    ]
+    found, weights = [], {}
+    for fast in (False, True):
+        network = config.model.build(num_bins=config.features.num_bins, num_units=12)
+        weights = weights or {name: one.asnumpy().copy() for name, one in network.parameters_dict().items()}
+        for name, one in network.parameters_dict().items():
+            one.set_data(Tensor(weights[name]))
+        step = train_step(config, network, 10).set_train(True)
+        names = [one.name for one in step.get_parameters()]
+        if fast:
+            hasten(step)
+        assert [one.name for one in step.get_parameters()] == names
+        loss, norm, _, squares = (one.asnumpy() for one in step(*batch))
+        found.append((loss, norm, squares))
+    (loss, norm, squares), (fast_loss, fast_norm, fast_squares) = found
+    np.testing.assert_allclose(fast_loss, loss, rtol=TOLERANCE)
+    np.testing.assert_allclose(fast_norm, norm, rtol=1e-3)
+    np.testing.assert_allclose(fast_squares, squares, rtol=1e-2, atol=1e-6 * squares.max())
+
+
+def test_without_the_library_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = nn.Conv2d(3, 4, 3)
+    before = layer.conv2d
+    monkeypatch.setattr(hastening.onednn, "library", lambda: None)
+    hasten(nn.SequentialCell(layer))
+    assert layer.conv2d is before
+
+
+def test_an_error_inside_ends_the_step(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    layer = nn.Conv2d(3, 4, 3)
+    hasten(nn.SequentialCell(layer))
+
+    def broken(*_: object) -> None:
+        raise onednn.OneDnnError("oneDNN: out of memory")
+
+    monkeypatch.setattr(hastening.convolution, "convolve", broken)
+    with pytest.raises(RuntimeError):
+        layer(Tensor(np.zeros((2, 3, 5, 5), np.float32))).asnumpy()
+    assert "oneDNN: out of memory" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("rows", "count"), [(1, 4), (7, 3), (32, 2), (5, 5)])
+def test_every_row_belongs_to_one_thread(rows: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "count", lambda: count)
+    shares = threads.parts(rows)
+    assert [row for share in shares for row in range(share.start, share.stop)] == list(range(rows))
+    assert max(share.stop - share.start for share in shares) - min(share.stop - share.start for share in shares) <= 1
+
+
+def test_an_error_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "count", lambda: 3)
+
+    def work(part: int, rows: slice, bench: object) -> None:
+        if part == 2:
+            raise ValueError("the third")
+
+    with pytest.raises(ValueError, match="the third"):
+        threads.together(9, work)
+
+
+@pytest.mark.parametrize(("wish", "count"), [("1", 1), ("3,2", 3), ("99", 4), ("", 4), ("none", 4), ("0", 4)])
+def test_threads_are_those_of_mindspore(wish: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(threads.THREADS, wish)
+    monkeypatch.setattr(threads.machine, "cores", lambda: 4)
+    assert threads.count() == count
+
+
+def test_the_shape_of_a_result() -> None:
+    geometry = Geometry((2, 3, 20, 9), (5, 3, 3, 2), (2, 1), (1, 0, 2, 1), (2, 1))
+    layer = nn.Conv2d(3, 5, (3, 2), (2, 1), "pad", (1, 0, 2, 1), (2, 1))
+    assert geometry.result == layer(Tensor(np.zeros(geometry.maps, np.float32))).shape
