@@ -36,7 +36,7 @@ COMMANDS = [module_name(file) for file, source in SOURCES.items() if "\n    cli.
 #: rooms and modules that work without MindSpore; of the commands at least the top level does
 LIGHT = ("audio", "text", "corpora", "decoding", "evaluation", "reporting", "diagnosis", "metrics", "config")
 LIGHT += ("errors", "environment", "cli", "files", "wording", "machine", "schedules", "plugins")
-LIGHT += ("recognizer", "aligner", "cuda", "helpers")
+LIGHT += ("recognizer", "aligner", "cuda", "helpers", "native")
 LIGHT += ("models", "models.network", "models.dfcnn", "models.table", "models.image", "models.crnn")
 LIGHT += ("runtime", "runtime.loaded", "runtime.loaders", "runtime.meta")
 LIGHT += ("training", "training.history", "training.coach")
@@ -49,7 +49,17 @@ LIGHT += ("extras", "models.graphs", "runtime.bundle", "runtime.half", "runtime.
 LIGHT += ("runtime.in_the_box", "exporting.boxed")
 LIGHT += tuple(f"exporting.{name}" for name in ("check", "formats", "graph", "int8", "layers", "network", "sound"))
 LIBRARY_ROOMS = ("audio", "text", "corpora", "decoding", "evaluation", "tasks", "diagnosis", "models", "runtime")
-LIBRARY_ROOMS += ("training", "reporting", "exporting", "bulk", "spotting", "serving", "streaming", "adapting")
+LIBRARY_ROOMS += (
+    "training",
+    "reporting",
+    "exporting",
+    "bulk",
+    "spotting",
+    "serving",
+    "streaming",
+    "adapting",
+    "native",
+)
 #: rooms of which only the parts named above are light
 PARTLY_LIGHT = ("models", "runtime", "tasks", "training", "exporting")
 

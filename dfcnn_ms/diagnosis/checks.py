@@ -22,6 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dfcnn_ms import native
 from dfcnn_ms.diagnosis import ascend, gpu
 from dfcnn_ms.diagnosis.result import PACKAGE, CheckResult
 from dfcnn_ms.environment import VARIABLE
@@ -158,6 +159,7 @@ def mindspore() -> Iterator[CheckResult]:
         yield judge_convolution(found["convolution_ms"], found["product_ms"], os.environ.get(VARIABLE))
     else:
         yield CheckResult("fail", "convolution", f"a first convolution ended the process: {reason(code, complaint)}")
+    yield judge_fast_code(native.obstacle())
     yield from guarded("gpu", lambda: gpu.examine(found.get("plugin", ""), there.nvidia))
     yield from guarded("ascend", lambda: ascend.examine(found["version"], os.environ))
 
@@ -267,6 +269,16 @@ def judge_convolution(convolution_ms: float, product_ms: float, limit: str | Non
         return CheckResult("ok", "convolution", says)
     cure = f"export {VARIABLE}=AVX2" if limit is None else f"export {VARIABLE}=AVX2 (now {limit})"
     return CheckResult("warn", "convolution", f"{says}: oneDNN has fallen back to its slow code", cure)
+
+
+def judge_fast_code(obstacle: str) -> CheckResult:
+    """Whether a training on a CPU has its convolutions and layer norms by oneDNN's fast code."""
+    if not obstacle:
+        return CheckResult("ok", "fast code", "a training on the CPU convolves in oneDNN's own layout")
+    says = f"a training on the CPU has MindSpore's operators: {obstacle}"
+    if "temporary" in obstacle:
+        return CheckResult("warn", "fast code", says, "let TMPDIR name a folder that may hold code")
+    return CheckResult("ok", "fast code", says)
 
 
 def threads() -> Iterator[CheckResult]:

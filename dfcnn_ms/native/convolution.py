@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dfcnn_ms.native import onednn, threads
-from dfcnn_ms.native.onednn import Bench, Memory
+from dfcnn_ms.native.onednn import Bench, Memory, Task
 
 _DIRECT, _FORWARD_TRAINING = 1, 64
 #: channels that lie together in oneDNN's own layout
 _GROUP = 16
+#: the share of channels of zeros with which that layout is no longer the faster one
+_WASTE = 0.1
 
 Shape = tuple[int, ...]
 
@@ -68,42 +71,37 @@ class Geometry:
 
 def convolve(geometry: Geometry, maps: int, weights: int, result: int) -> None:
     """Writes the result (B, C', H', W'); all are addresses."""
+    shares = _shares("forward", geometry, threads.count())
 
-    def work(part: int, rows: slice, bench: Bench) -> None:
-        own = geometry.rows(rows.stop - rows.start)
-        read, written = maps + rows.start * _row(geometry.maps), result + rows.start * _row(geometry.result)
-        _operation("forward", own, part)(bench, {"maps": read, "weights": weights, "result": written}, {})
+    def work(part: int, bench: Bench) -> None:
+        share = shares[part]
+        share.operation(bench, {"maps": maps + share.maps, "weights": weights, "result": result + share.result}, {})
 
-    threads.together(geometry.maps[0], work)
+    threads.together(len(shares), work)
 
 
 def backwards(
     geometry: Geometry, maps: int, weights: int, gradient: int, to_maps: int | None, to_weights: int | None
 ) -> None:
     """Writes the gradients of maps and weights, or of one of them, from that of the result; all are addresses."""
+    towards_weights, towards_maps = (_shares(kind, geometry, threads.count()) for kind in ("weights", "maps"))
     partial: list[np.ndarray[Any, Any]] = []
     if to_weights is not None:
-        others = len(threads.parts(geometry.maps[0])) - 1
         partial = [onednn.tensor_at(to_weights, geometry.weights)]
-        partial += [np.empty(geometry.weights, np.float32) for _ in range(others)]
+        partial += [np.empty(geometry.weights, np.float32) for _ in towards_weights[1:]]
 
-    def work(part: int, rows: slice, bench: Bench) -> None:
-        own = geometry.rows(rows.stop - rows.start)
+    def work(part: int, bench: Bench) -> None:
         ready: dict[str, Any] = {}
-        above = rows.start * _row(geometry.maps)
-        read = {"maps": maps + above, "weights": weights, "result": gradient + rows.start * _row(geometry.result)}
+        share = towards_weights[part]
+        read = {"maps": maps + share.maps, "weights": weights, "result": gradient + share.result}
         if partial:
-            _operation("weights", own, part)(bench, read | {"weights": partial[part].ctypes.data}, ready)
+            share.operation(bench, read | {"weights": partial[part].ctypes.data}, ready)
         if to_maps is not None:
-            _operation("maps", own, part)(bench, read | {"maps": to_maps + above}, ready)
+            towards_maps[part].operation(bench, read | {"maps": to_maps + share.maps}, ready)
 
-    threads.together(geometry.maps[0], work)
+    threads.together(len(towards_weights), work)
     for other in partial[1:]:
         partial[0] += other
-
-
-def _row(shape: Sequence[int]) -> int:
-    return onednn.BYTES * int(np.prod(shape[1:], dtype=np.int64))
 
 
 #: kind -> the tensor that it writes; and for each tensor what is asked of oneDNN's choice, and the number it goes by
@@ -120,39 +118,60 @@ class _Operation:
     def __init__(self, kind: str, geometry: Geometry) -> None:
         self.written, numbers = _KINDS[kind]
         choice = _choice(kind, geometry)
-        self.primitive = onednn.made(choice)
         self.outside: dict[str, Memory] = {}
-        self.inside: dict[str, tuple[Memory, Any, ctypes.c_void_p]] = {}
-        self.numbers = {role: number for role, (_, number) in numbers.items()}
+        self.inside: dict[str, _Inside] = {}
         for role, (query, _) in numbers.items():
             lies, wanted = onednn.as_it_lies(_shape(role, geometry)), onednn.layout_in(choice, query)
-            self.outside[role] = Memory(lies)
+            outside = self.outside[role] = Memory(lies)
             if not onednn.same(lies, wanted):
-                ends = (wanted, lies) if role == self.written else (lies, wanted)
-                self.inside[role] = Memory(wanted), wanted, onednn.reordering(*ends)
+                inside = Memory(wanted)
+                here, there = (wanted, inside), (lies, outside)
+                (before, source), (after, target) = (here, there) if role == self.written else (there, here)
+                reordering = Task(onednn.reordering(before, after), {onednn.FROM: source, onednn.TO: target})
+                self.inside[role] = _Inside(inside, wanted, reordering)
+        memories = {role: self.inside[role].memory if role in self.inside else self.outside[role] for role in numbers}
+        self.task = Task(onednn.made(choice), {number: memories[role] for role, (_, number) in numbers.items()})
 
     def __call__(self, bench: Bench, addresses: dict[str, int], ready: dict[str, Any]) -> None:
         """Reads and writes at addresses. What another operation has put in order, and says so in ``ready``, stays."""
-        arguments = {}
-        for role, number in self.numbers.items():
-            outside = self.outside[role].at(addresses[role])
-            arguments[number] = outside
-            if role in self.inside:
-                memory, layout, reordering = self.inside[role]
-                arguments[number] = memory.at(bench.room(role, memory.size))
-                if role != self.written and not (role in ready and onednn.same(ready[role], layout)):
-                    bench.run(reordering, {onednn.FROM: outside, onednn.TO: memory.handle})
-                    ready[role] = layout
-        bench.run(self.primitive, arguments)
+        for role, memory in self.outside.items():
+            memory.place(addresses[role])
+        for role, inside in self.inside.items():
+            inside.memory.place(bench.room(role, inside.memory.size))
+            if role != self.written and not (role in ready and onednn.same(ready[role], inside.layout)):
+                inside.reordering.run(bench)
+                ready[role] = inside.layout
+        self.task.run(bench)
         ready.pop(self.written, None)
         if self.written in self.inside:
-            memory, _, reordering = self.inside[self.written]
-            bench.run(reordering, {onednn.FROM: memory.handle, onednn.TO: self.outside[self.written].handle})
+            self.inside[self.written].reordering.run(bench)
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """A tensor as an operation wants it, and how it comes to be so, or comes back."""
+
+    memory: Memory
+    layout: Any
+    reordering: Task
+
+
+@dataclass(frozen=True)
+class _Share:
+    """The rows of one thread: the bytes before them in maps and in the result, and what is done with them."""
+
+    maps: int
+    result: int
+    operation: _Operation
 
 
 @functools.lru_cache(maxsize=4096)
-def _operation(kind: str, geometry: Geometry, part: int) -> _Operation:
-    return _Operation(kind, geometry)
+def _shares(kind: str, geometry: Geometry, count: int) -> list[_Share]:
+    maps, result = (onednn.BYTES * math.prod(shape[1:]) for shape in (geometry.maps, geometry.result))
+    return [
+        _Share(rows.start * maps, rows.start * result, _Operation(kind, geometry.rows(rows.stop - rows.start)))
+        for rows in threads.parts(geometry.maps[0], count)
+    ]
 
 
 def _shape(role: str, geometry: Geometry) -> Shape:
@@ -160,9 +179,9 @@ def _shape(role: str, geometry: Geometry) -> Shape:
 
 
 def _choice(kind: str, geometry: Geometry) -> ctypes.c_void_p:
-    """What oneDNN does best: with channels side by side where groups of them would not be full."""
-    channels = (geometry.maps[1], geometry.weights[0])
-    if geometry.groups == 1 and any(count % _GROUP for count in channels):
+    """What oneDNN does best: with channels side by side where its groups of them would be far from full."""
+    wasted = max(-channels % _GROUP / channels for channels in (geometry.maps[1], geometry.weights[0]))
+    if geometry.groups == 1 and wasted > _WASTE:
         choice = _chosen(kind, geometry, onednn.channels_last)
         if not onednn.code_of(choice).startswith("ref"):
             return choice

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dfcnn_ms.native import onednn, threads
-from dfcnn_ms.native.onednn import Bench, Memory
+from dfcnn_ms.native.onednn import Bench, Memory, Task
 
 _FORWARD_TRAINING, _BACKWARD, _SCALED = 64, 128, 2
 #: the numbers that tensors go by: read, written, and their gradients
@@ -23,16 +23,16 @@ def normalise(
     shape: Sequence[int], epsilon: float, x: int, gamma: int, beta: int, result: int, mean: int, variance: int
 ) -> None:
     """Writes the normed tensor, and mean and variance of each of its rows; all are addresses."""
-    rows, width = math.prod(shape[:-1]), shape[-1]
+    width = shape[-1]
     scale = np.stack([onednn.tensor_at(gamma, (width,)), onednn.tensor_at(beta, (width,))])
+    shares = _shares(math.prod(shape[:-1]), width, epsilon, False, threads.count())
 
-    def work(part: int, share: slice, bench: Bench) -> None:
-        wide, narrow = share.start * width * onednn.BYTES, share.start * onednn.BYTES
+    def work(part: int, bench: Bench) -> None:
+        wide, narrow, operation = shares[part]
         addresses = {_X: x + wide, _RESULT: result + wide, _MEAN: mean + narrow, _VARIANCE: variance + narrow}
-        operation = _operation(share.stop - share.start, width, epsilon, False, part)
         operation(bench, addresses | {_SCALE: scale.ctypes.data})
 
-    threads.together(rows, work)
+    threads.together(len(shares), work)
 
 
 def backwards(
@@ -40,19 +40,19 @@ def backwards(
     to_x: int, to_gamma: int, to_beta: int,
 ) -> None:  # fmt: skip
     """Writes the gradients of the tensor and of its two scales, from that of the result; all are addresses."""
-    rows, width = math.prod(shape[:-1]), shape[-1]
+    width = shape[-1]
     scale = np.stack([onednn.tensor_at(gamma, (width,)), np.zeros(width, np.float32)])
-    partial = [np.empty((2, width), np.float32) for _ in threads.parts(rows)]
+    shares = _shares(math.prod(shape[:-1]), width, epsilon, True, threads.count())
+    partial = np.empty((len(shares), 2, width), np.float32)
 
-    def work(part: int, share: slice, bench: Bench) -> None:
-        wide, narrow = share.start * width * onednn.BYTES, share.start * onednn.BYTES
+    def work(part: int, bench: Bench) -> None:
+        wide, narrow, operation = shares[part]
         addresses = {_X: x + wide, _TO_RESULT: gradient + wide, _TO_X: to_x + wide}
         addresses |= {_MEAN: mean + narrow, _VARIANCE: variance + narrow}
-        addresses |= {_SCALE: scale.ctypes.data, _TO_SCALE: partial[part].ctypes.data}
-        _operation(share.stop - share.start, width, epsilon, True, part)(bench, addresses)
+        operation(bench, addresses | {_SCALE: scale.ctypes.data, _TO_SCALE: partial[part].ctypes.data})
 
-    threads.together(rows, work)
-    onednn.tensor_at(to_gamma, (width,))[:], onednn.tensor_at(to_beta, (width,))[:] = np.sum(partial, axis=0)
+    threads.together(len(shares), work)
+    onednn.tensor_at(to_gamma, (width,))[:], onednn.tensor_at(to_beta, (width,))[:] = partial.sum(axis=0)
 
 
 class _Operation:
@@ -68,13 +68,23 @@ class _Operation:
             layouts |= {_TO_RESULT: wide, _TO_X: wide, _TO_SCALE: scale}
         else:
             layouts[_RESULT] = wide
-        self.primitive = onednn.made(choice)
         self.memories = {number: Memory(layout) for number, layout in layouts.items()}
+        self.task = Task(onednn.made(choice), self.memories)
 
     def __call__(self, bench: Bench, addresses: dict[int, int]) -> None:
-        bench.run(self.primitive, {number: self.memories[number].at(place) for number, place in addresses.items()})
+        for number, address in addresses.items():
+            self.memories[number].place(address)
+        self.task.run(bench)
 
 
 @functools.lru_cache(maxsize=1024)
-def _operation(rows: int, width: int, epsilon: float, is_backward: bool, part: int) -> _Operation:
-    return _Operation(rows, width, epsilon, is_backward)
+def _shares(rows: int, width: int, epsilon: float, is_backward: bool, count: int) -> list[tuple[int, int, _Operation]]:
+    """For each thread the bytes before its rows, in what is wide and in what is narrow, and its operation."""
+    return [
+        (
+            share.start * width * onednn.BYTES,
+            share.start * onednn.BYTES,
+            _Operation(share.stop - share.start, width, epsilon, is_backward),
+        )
+        for share in threads.parts(rows, count)
+    ]

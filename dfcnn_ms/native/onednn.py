@@ -39,18 +39,27 @@ class OneDnnError(RuntimeError):
 
 @functools.cache
 def library() -> Any:
-    """The oneDNN of the installed MindSpore; None on another system or processor, or if it is of another generation."""
-    path = in_package("mindspore", LIBRARY)
-    if path is None or sys.platform != "linux" or platform.machine() != "x86_64":
-        return None
+    """The oneDNN of the installed MindSpore, opened; None where :func:`obstacle` says why."""
+    return None if obstacle() else _opened()
+
+
+def obstacle() -> str:
+    """Why the oneDNN of MindSpore can't be called from here; empty if it can."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return "known for Linux on x86-64 only"
     try:
-        opened = ctypes.CDLL(str(path))
-        opened.dnnl_version.restype = ctypes.POINTER(ctypes.c_int)
-        major = opened.dnnl_version()[0]
-    except (OSError, AttributeError):
-        return None
-    if major != MAJOR:
-        return None
+        if in_package("mindspore", LIBRARY) is None:
+            return f"this MindSpore has no {LIBRARY.name}"
+        major, minor = (_opened().dnnl_version()[field] for field in range(2))
+    except (OSError, AttributeError) as error:
+        return f"{LIBRARY.name}: {error}"
+    return "" if major == MAJOR else f"this MindSpore has oneDNN {major}.{minor}, and {MAJOR} is spoken here"
+
+
+@functools.cache
+def _opened() -> Any:
+    opened = ctypes.CDLL(str(in_package("mindspore", LIBRARY)))
+    opened.dnnl_version.restype = ctypes.POINTER(ctypes.c_int)
     opened.dnnl_primitive_desc_query_md.restype = ctypes.c_void_p
     opened.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
     return opened
@@ -155,12 +164,11 @@ class Memory:
         self.address = 0
         call("memory_create", ctypes.byref(self.handle), layout, engine(), ctypes.c_void_p(0))
 
-    def at(self, address: int) -> ctypes.c_void_p:
-        """The tensor at an address."""
+    def place(self, address: int) -> None:
+        """The tensor lies at an address from now on."""
         if address != self.address:
             call("memory_set_data_handle", self.handle, ctypes.c_void_p(address))
             self.address = address
-        return self.handle
 
 
 class _Argument(ctypes.Structure):
@@ -182,8 +190,17 @@ class Bench:
         address = self.rooms[role].ctypes.data
         return address + -address % _ALIGNMENT
 
-    def run(self, primitive: ctypes.c_void_p, arguments: Mapping[int, ctypes.c_void_p]) -> None:
-        """Runs an operation to its end."""
-        given = (_Argument * len(arguments))(*[_Argument(*both) for both in arguments.items()])
-        call("primitive_execute", primitive, self.stream, len(arguments), given)
-        call("stream_wait", self.stream)
+
+class Task:
+    """An operation with its tensors, which keep their memories and change their places."""
+
+    def __init__(self, primitive: ctypes.c_void_p, memories: Mapping[int, Memory]) -> None:
+        self.primitive = primitive
+        self.count = len(memories)
+        given = [_Argument(number, memory.handle) for number, memory in memories.items()]
+        self.arguments = (_Argument * self.count)(*given)
+
+    def run(self, bench: Bench) -> None:
+        """Runs the operation to its end."""
+        call("primitive_execute", self.primitive, bench.stream, self.count, self.arguments)
+        call("stream_wait", bench.stream)

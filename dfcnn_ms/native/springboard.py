@@ -116,12 +116,13 @@ class Springboard:
         return f"{self.path}:{_PREFIX}{place}"
 
 
-def is_possible() -> bool:
-    """Whether such a library can be written and loaded here; not where the folder of temporary files forbids code."""
+def obstacle() -> str:
+    """Why such a library can't be loaded here, as where temporary files must not be code; empty if it can."""
     try:
-        return bool(_boards())
-    except OSError:
-        return False
+        _boards()
+    except OSError as error:
+        return f"a library among the temporary files can't be loaded: {error}"
+    return ""
 
 
 @functools.cache

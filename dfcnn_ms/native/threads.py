@@ -24,20 +24,19 @@ def count() -> int:
     return min(int(wish), machine.cores()) if wish.isdecimal() and int(wish) else machine.cores()
 
 
-def parts(rows: int) -> list[slice]:
-    """The rows of each thread; as many as there are rows at most."""
-    threads = max(1, min(count(), rows))
+def parts(rows: int, threads: int) -> list[slice]:
+    """The rows of each of so many threads; of fewer if there are not as many rows."""
+    threads = max(1, min(threads, rows))
     ends = [rows * part // threads for part in range(threads + 1)]
     return [slice(*both) for both in itertools.pairwise(ends)]
 
 
-def together(rows: int, work: Callable[[int, slice, Bench], None]) -> None:
-    """Calls ``work(part, rows, bench)`` for each part in a thread of its own and waits."""
-    shares = parts(rows)
+def together(count: int, work: Callable[[int, Bench], None]) -> None:
+    """Calls ``work(part, bench)`` for each of so many parts in a thread of its own, and waits."""
     with _turn:
-        waiting = [_others().submit(work, part, shares[part], _bench(part)) for part in range(1, len(shares))]
+        waiting = [_others().submit(work, part, _bench(part)) for part in range(1, count)]
         try:
-            work(0, shares[0], _bench(0))
+            work(0, _bench(0))
         finally:
             errors = [one.exception() for one in waiting]
     for error in errors:

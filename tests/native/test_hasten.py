@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+import sys
+from pathlib import Path
+
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
+from dfcnn_ms import native
 from dfcnn_ms.config import load_config
 from dfcnn_ms.models.cells import hasten as hastening
 from dfcnn_ms.models.cells.hasten import FastConvolution, FastLayerNorm, hasten
@@ -14,7 +19,9 @@ from dfcnn_ms.native import layer_norm, onednn, threads
 from dfcnn_ms.native.convolution import Geometry
 from dfcnn_ms.training.trainer import train_step
 
-pytestmark = pytest.mark.skipif(onednn.library() is None, reason="the fast code is for Linux on x86-64")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64", reason="the fast code is for Linux on x86-64"
+)
 
 TOLERANCE = 1e-5
 #: layer, its arguments, what it reads
@@ -169,12 +176,33 @@ def test_a_training_step_is_the_same(page: str) -> None:
     np.testing.assert_allclose(fast_squares, squares, rtol=1e-2, atol=1e-6 * squares.max())
 
 
-def test_without_the_library_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_no_fast_code_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = nn.Conv2d(3, 4, 3)
     before = layer.conv2d
-    monkeypatch.setattr(hastening.onednn, "library", lambda: None)
+    monkeypatch.setattr(native, "obstacle", lambda: "another processor")
     hasten(nn.SequentialCell(layer))
     assert layer.conv2d is before
+
+
+@pytest.mark.parametrize(
+    ("patches", "says"),
+    [
+        ({"sys.platform": "darwin"}, "Linux on x86-64"),
+        ({"platform.machine": lambda: "aarch64"}, "Linux on x86-64"),
+        ({"LIBRARY": Path("lib", "libdnnl.so.9")}, "has no libdnnl.so.9"),
+        ({"LIBRARY": Path("version.py")}, "version.py"),
+        ({"MAJOR": 3}, "3 is spoken here"),
+    ],
+)
+def test_what_stands_in_the_way_is_said(patches: dict[str, object], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert native.obstacle() == ""
+    for name, value in patches.items():
+        monkeypatch.setattr(f"dfcnn_ms.native.onednn.{name}", value)
+    onednn._opened.cache_clear()
+    try:
+        assert says in native.obstacle()
+    finally:
+        onednn._opened.cache_clear()
 
 
 def test_an_error_inside_ends_the_step(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
@@ -191,22 +219,19 @@ def test_an_error_inside_ends_the_step(monkeypatch: pytest.MonkeyPatch, capfd: p
 
 
 @pytest.mark.parametrize(("rows", "count"), [(1, 4), (7, 3), (32, 2), (5, 5)])
-def test_every_row_belongs_to_one_thread(rows: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "count", lambda: count)
-    shares = threads.parts(rows)
+def test_every_row_belongs_to_one_thread(rows: int, count: int) -> None:
+    shares = threads.parts(rows, count)
     assert [row for share in shares for row in range(share.start, share.stop)] == list(range(rows))
     assert max(share.stop - share.start for share in shares) - min(share.stop - share.start for share in shares) <= 1
 
 
-def test_an_error_in_any_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "count", lambda: 3)
-
-    def work(part: int, rows: slice, bench: object) -> None:
+def test_an_error_in_any_thread_is_raised() -> None:
+    def work(part: int, bench: object) -> None:
         if part == 2:
             raise ValueError("the third")
 
     with pytest.raises(ValueError, match="the third"):
-        threads.together(9, work)
+        threads.together(3, work)
 
 
 @pytest.mark.parametrize(("wish", "count"), [("1", 1), ("3,2", 3), ("99", 4), ("", 4), ("none", 4), ("0", 4)])

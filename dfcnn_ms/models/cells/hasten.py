@@ -9,9 +9,10 @@ from typing import Any
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from dfcnn_ms.native import convolution, layer_norm, onednn
+from dfcnn_ms import native
+from dfcnn_ms.native import convolution, layer_norm
 from dfcnn_ms.native.convolution import Geometry
-from dfcnn_ms.native.springboard import is_possible, name_of
+from dfcnn_ms.native.springboard import name_of
 
 #: called with the addresses and the shapes of all inputs and outputs
 Kernel = Callable[[Sequence[int], Sequence[tuple[int, ...]]], None]
@@ -22,7 +23,7 @@ def hasten(network: nn.Cell) -> None:
 
     Names and values of its parameters stay, and so does everything where there is no such code.
     """
-    if ms.get_context("device_target") != "CPU" or onednn.library() is None or not is_possible():
+    if ms.get_context("device_target") != "CPU" or native.obstacle():
         return
     for _, cell in list(network.cells_and_names()):
         if isinstance(cell, nn.Conv2d | nn.Conv1d):
