@@ -22,7 +22,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dfcnn_ms import native
 from dfcnn_ms.diagnosis import ascend, gpu
 from dfcnn_ms.diagnosis.result import PACKAGE, CheckResult
 from dfcnn_ms.environment import VARIABLE
@@ -159,7 +158,7 @@ def mindspore() -> Iterator[CheckResult]:
         yield judge_convolution(found["convolution_ms"], found["product_ms"], os.environ.get(VARIABLE))
     else:
         yield CheckResult("fail", "convolution", f"a first convolution ended the process: {reason(code, complaint)}")
-    yield judge_fast_code(native.obstacle())
+    yield from guarded("fast code", fast_code)
     yield from guarded("gpu", lambda: gpu.examine(found.get("plugin", ""), there.nvidia))
     yield from guarded("ascend", lambda: ascend.examine(found["version"], os.environ))
 
@@ -269,6 +268,13 @@ def judge_convolution(convolution_ms: float, product_ms: float, limit: str | Non
         return CheckResult("ok", "convolution", says)
     cure = f"export {VARIABLE}=AVX2" if limit is None else f"export {VARIABLE}=AVX2 (now {limit})"
     return CheckResult("warn", "convolution", f"{says}: oneDNN has fallen back to its slow code", cure)
+
+
+def fast_code() -> Iterator[CheckResult]:
+    """The oneDNN in MindSpore's wheel, called from here."""
+    from dfcnn_ms import native  # it wants NumPy
+
+    yield judge_fast_code(native.obstacle())
 
 
 def judge_fast_code(obstacle: str) -> CheckResult:
