@@ -19,9 +19,12 @@ from dfcnn_ms.native import layer_norm, onednn, threads
 from dfcnn_ms.native.convolution import Geometry
 from dfcnn_ms.training.trainer import train_step
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64", reason="the fast code is for Linux on x86-64"
-)
+pytestmark = [
+    pytest.mark.usefixtures("cpu"),
+    pytest.mark.skipif(
+        sys.platform != "linux" or platform.machine() != "x86_64", reason="the fast code is for Linux on x86-64"
+    ),
+]
 
 TOLERANCE = 1e-5
 #: layer, its arguments, what it reads
@@ -41,7 +44,7 @@ LAYERS = [
 
 
 @pytest.fixture(params=["graph", "pynative"])
-def mode(request: pytest.FixtureRequest, cpu: None) -> None:
+def mode(request: pytest.FixtureRequest) -> None:
     ms.set_context(mode={"graph": ms.GRAPH_MODE, "pynative": ms.PYNATIVE_MODE}[request.param])
 
 
