@@ -60,6 +60,7 @@ def consumer(folder: Path) -> Callable[[], int]:
     """A few training steps of the digits network; returns how many utterances they took."""
     import mindspore as ms
 
+    from dfcnn_ms.models.cells.hasten import hasten
     from dfcnn_ms.runtime import device
     from dfcnn_ms.training.trainer import train_step
 
@@ -69,6 +70,7 @@ def consumer(folder: Path) -> Callable[[], int]:
     vocabulary, _, source = load_training(config)
     network = config.model.build(num_bins=config.features.num_bins, num_units=len(vocabulary))
     step = train_step(config, network, len(source))
+    hasten(step)
     step.set_train()
     shape = max(source.plan.buckets, key=lambda bucket: len(bucket[1]))[0]
     batch = next(batch for batch in source.plan(0) if batch.frames == shape)

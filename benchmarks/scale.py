@@ -103,6 +103,7 @@ def training_step(rows: int, units: int) -> float:
     import mindspore as ms
 
     from dfcnn_ms.config import load_config
+    from dfcnn_ms.models.cells.hasten import hasten
     from dfcnn_ms.runtime.device import use_device, use_mode
     from dfcnn_ms.training.trainer import train_step
 
@@ -112,6 +113,7 @@ def training_step(rows: int, units: int) -> float:
     bins, frames, rng = config.features.num_bins, 256, np.random.default_rng(0)
     network = config.model.build(num_bins=bins, num_units=units)
     step = train_step(config, network, 1000)
+    hasten(step)
     step.set_train()
     batch = (
         rng.standard_normal((rows, 1, frames, bins), np.float32),

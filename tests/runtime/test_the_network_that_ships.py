@@ -16,7 +16,7 @@ SAID = ["cong2", "lai2", "dou1", "bu4", "shi4", "ting2", "zhi3", "lian4", "xi2",
 
 @pytest.mark.slow
 def test_it_hears_a_person(tmp_path: Path) -> None:
-    """A person whom it never heard, in a folder without a checkpoint. Of 1,357 syllables guesses hit next to nothing."""
+    """A person whom it never heard, in a folder without a checkpoint; guesses among 1,357 syllables hit nothing."""
     command = [sys.executable, "-m", "dfcnn_ms.transcribe", str(PERSON)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
