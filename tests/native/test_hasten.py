@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import time
 from pathlib import Path
 
 import mindspore as ms
@@ -219,6 +220,21 @@ def test_an_error_inside_ends_the_step(monkeypatch: pytest.MonkeyPatch, capfd: p
     with pytest.raises(RuntimeError):
         layer(Tensor(np.zeros((2, 3, 5, 5), np.float32))).asnumpy()
     assert "oneDNN: out of memory" in capfd.readouterr().err
+
+
+def test_ctrl_c_inside_is_heard_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = nn.Conv2d(3, 4, 3)
+    hasten(nn.SequentialCell(layer))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hastening.convolution, "convolve", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            layer(Tensor(np.zeros((2, 3, 5, 5), np.float32))).asnumpy()
+        except RuntimeError:
+            time.sleep(1)  # here it arrives, if not before
 
 
 @pytest.mark.parametrize(("rows", "count"), [(1, 4), (7, 3), (32, 2), (5, 5)])

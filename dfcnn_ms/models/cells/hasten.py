@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -43,7 +44,10 @@ def _operator(kernel: Kernel, shapes: Callable[..., Any], results: int, bprop: A
     def listener(count: int, places: Any, ranks: Any, sizes: Any, *_: Any) -> int:
         try:
             kernel(places[:count], [tuple(sizes[index][: ranks[index]]) for index in range(count)])
-        except Exception:
+        except KeyboardInterrupt:  # it came while this thread was here; nothing raised here reaches who waits for it
+            _thread.interrupt_main()
+            return 1
+        except BaseException:
             traceback.print_exc()
             return 1
         return 0
