@@ -54,7 +54,11 @@ class Geometry:
         sides = zip(
             self.maps[2:], (above + below, left + right), self.dilation, self.weights[2:], self.stride, strict=True
         )
-        ends = ((size + zeros - gap * (kernel - 1) - 1) // step + 1 for size, zeros, gap, kernel, step in sides)
+        ends = [(size + zeros - gap * (kernel - 1) - 1) // step + 1 for size, zeros, gap, kernel, step in sides]
+        if min(ends) < 1:
+            raise ValueError(
+                f"kernel {self.weights[2:]} is larger than maps {self.maps[2:]} with {self.padding} around"
+            )
         return self.maps[0], self.weights[0], *ends
 
     @property

@@ -264,3 +264,10 @@ def test_the_shape_of_a_result() -> None:
     geometry = Geometry((2, 3, 20, 9), (5, 3, 3, 2), (2, 1), (1, 0, 2, 1), (2, 1))
     layer = nn.Conv2d(3, 5, (3, 2), (2, 1), "pad", (1, 0, 2, 1), (2, 1))
     assert geometry.result == layer(Tensor(np.zeros(geometry.maps, np.float32))).shape
+
+
+def test_maps_smaller_than_a_kernel_are_refused(mode: None) -> None:
+    layer = nn.Conv2d(3, 4, 5, pad_mode="valid")
+    hasten(nn.SequentialCell(layer))
+    with pytest.raises(ValueError, match=r"kernel \(5, 5\) is larger than maps \(4, 9\)"):
+        layer(Tensor(np.zeros((2, 3, 4, 9), np.float32)))
