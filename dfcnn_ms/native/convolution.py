@@ -72,6 +72,10 @@ class Geometry:
         """The same for so many rows of the batch."""
         return replace(self, maps=(count, *self.maps[1:]))
 
+    def channels(self, count: int) -> Geometry:
+        """The same for so many channels of the result."""
+        return replace(self, weights=(count, *self.weights[1:]))
+
 
 def convolve(geometry: Geometry, maps: int, weights: int, result: int) -> None:
     """Writes the result (B, C', H', W'); all are addresses."""
@@ -79,7 +83,7 @@ def convolve(geometry: Geometry, maps: int, weights: int, result: int) -> None:
 
     def work(part: int, bench: Bench) -> None:
         share = shares[part]
-        share.operation(bench, {"maps": maps + share.maps, "weights": weights, "result": result + share.result}, {})
+        share.operation(bench, share.of(maps, weights, result), {})
 
     threads.together(len(shares), work)
 
@@ -89,23 +93,27 @@ def backwards(
 ) -> None:
     """Writes the gradients of maps and weights, or of one of them, from that of the result; all are addresses."""
     towards_weights, towards_maps = (_shares(kind, geometry, threads.count()) for kind in ("weights", "maps"))
-    partial: list[np.ndarray[Any, Any]] = []
-    if to_weights is not None:
-        partial = [onednn.tensor_at(to_weights, geometry.weights)]
-        partial += [np.empty(geometry.weights, np.float32) for _ in towards_weights[1:]]
+    sums: list[np.ndarray[Any, Any]] = []  # what all parts add to; the first part writes it, the others beside it
+    if towards_weights[0].is_of_rows and to_weights is not None:
+        sums = [onednn.tensor_at(to_weights, geometry.weights)]
+    if not towards_weights[0].is_of_rows and to_maps is not None:
+        sums = [onednn.tensor_at(to_maps, geometry.maps)]
+    sums += [np.empty_like(one) for one in sums for _ in towards_weights[1:]]
 
     def work(part: int, bench: Bench) -> None:
         ready: dict[str, Any] = {}
         share = towards_weights[part]
-        read = {"maps": maps + share.maps, "weights": weights, "result": gradient + share.result}
-        if partial:
-            share.operation(bench, read | {"weights": partial[part].ctypes.data}, ready)
+        read = share.of(maps, weights, gradient)
+        if to_weights is not None:
+            into = sums[part].ctypes.data if share.is_of_rows else to_weights + share.weights
+            share.operation(bench, read | {"weights": into}, ready)
         if to_maps is not None:
-            towards_maps[part].operation(bench, read | {"maps": to_maps + share.maps}, ready)
+            into = to_maps + share.maps if share.is_of_rows else sums[part].ctypes.data
+            towards_maps[part].operation(bench, read | {"maps": into}, ready)
 
     threads.together(len(towards_weights), work)
-    for other in partial[1:]:
-        partial[0] += other
+    for other in sums[1:]:
+        sums[0] += other
 
 
 #: kind -> the tensor that it writes; and for each tensor what is asked of oneDNN's choice, and the number it goes by
@@ -162,20 +170,43 @@ class _Inside:
 
 @dataclass(frozen=True)
 class _Share:
-    """The rows of one thread: the bytes before them in maps and in the result, and what is done with them."""
+    """What one thread does: rows of the batch, or channels of the result where there is but one row.
+
+    Attributes:
+        maps, weights, result: the bytes before its part of each.
+        operation: what is done with it.
+        is_of_rows: whether it is a part of the batch.
+    """
 
     maps: int
+    weights: int
     result: int
     operation: _Operation
+    is_of_rows: bool
+
+    def of(self, maps: int, weights: int, result: int) -> dict[str, int]:
+        """Where its part lies in the tensors at these addresses."""
+        return {"maps": maps + self.maps, "weights": weights + self.weights, "result": result + self.result}
 
 
 @functools.lru_cache(maxsize=4096)
 def _shares(kind: str, geometry: Geometry, count: int) -> list[_Share]:
     maps, result = (onednn.BYTES * math.prod(shape[1:]) for shape in (geometry.maps, geometry.result))
+    if geometry.maps[0] > 1 or geometry.groups > 1:
+        return [
+            _Share(rows.start * maps, 0, rows.start * result, _Operation(kind, geometry.rows(_length(rows))), True)
+            for rows in threads.parts(geometry.maps[0], count)
+        ]
+    channels = geometry.weights[0]
+    weights, result = (onednn.BYTES * math.prod(shape) for shape in (geometry.weights[1:], geometry.result[2:]))
     return [
-        _Share(rows.start * maps, rows.start * result, _Operation(kind, geometry.rows(rows.stop - rows.start)))
-        for rows in threads.parts(geometry.maps[0], count)
+        _Share(0, part.start * weights, part.start * result, _Operation(kind, geometry.channels(_length(part))), False)
+        for part in threads.parts(channels, count)
     ]
+
+
+def _length(part: slice) -> int:
+    return int(part.stop - part.start)
 
 
 def _shape(role: str, geometry: Geometry) -> Shape:

@@ -34,6 +34,8 @@ LAYERS = [
     (nn.Conv2d, (3, 24, 3), {"pad_mode": "same", "has_bias": True}, (5, 3, 17, 13)),
     (nn.Conv2d, (24, 40, 5, 2), {"pad_mode": "pad", "padding": 2}, (5, 24, 31, 20)),
     (nn.Conv2d, (64, 32, 3), {"pad_mode": "pad", "padding": 1}, (4, 64, 9, 5)),
+    (nn.Conv2d, (24, 40, 3), {"pad_mode": "pad", "padding": 1, "has_bias": True}, (1, 24, 31, 20)),
+    (nn.Conv2d, (24, 2, 3), {"pad_mode": "pad", "padding": 1}, (1, 24, 9, 20)),
     (nn.Conv2d, (7, 9, (1, 20)), {"pad_mode": "valid", "has_bias": True}, (4, 7, 31, 20)),
     (nn.Conv2d, (8, 8, (3, 1)), {"pad_mode": "pad", "padding": (2, 2, 0, 0), "dilation": (2, 1)}, (4, 8, 31, 20)),
     (nn.Conv2d, (16, 16, 3, 2), {"pad_mode": "same", "group": 16}, (4, 16, 31, 20)),
