@@ -5,7 +5,8 @@
 
 prints rows of Markdown tables; without ``--ckpt`` for the network in the box, which brings its language model along.
 ``--worse NAME`` hears that set again with noise of four levels added, and spoken slower and faster (by Praat: the pitch
-stays). Intervals are those of `eval`. ``--keep FOLDER`` leaves the JSON of each run there.
+stays). ``--speakers NAME`` gives each speaker of a set a row of its own. Intervals are those of `eval`.
+``--keep FOLDER`` leaves the JSON of each run there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -26,12 +28,15 @@ import numpy as np
 from dfcnn_ms.audio.augment import add_noise_at_snr, coloured_noise
 from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, write_wave
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, read_utterance, write_manifest
+from dfcnn_ms.metrics import Edits, Scatter, edits, score_interval
 
 RATIOS = (20, 10, 5, 0)
 Change = Callable[[Array, np.random.Generator], Array]
 #: how many times as long as it was spoken
 TEMPI = (0.7, 0.85, 1.2, 1.5)
 HEAD = "| Test set | Speakers | Utterances | Greedy | With 3-gram (95 %) | Without tones (95 %) | Characters (95 %) |"
+
+HEAD_OF_SPEAKERS = "| Speaker | Utterances | Syllables | With 3-gram (95 %) | Without tones |"
 
 
 def main() -> None:
@@ -42,6 +47,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, manifest in sets.items():
             print(_row(name, Path(manifest), options, Path(options.keep or folder)), flush=True)
+        for name in options.speakers:
+            print(HEAD_OF_SPEAKERS, "|---|---|---|---|---|", sep="\n", flush=True)
+            print(*_rows_of_speakers(name, Path(sets[name]), Path(options.keep or folder)), sep="\n", flush=True)
         for name in options.worse:
             for said, change in _changes():
                 place = Path(folder, said.replace(" ", "-"))
@@ -55,13 +63,14 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("--ckpt")
     arguments.add_argument("--lm")
     arguments.add_argument("--worse", nargs="*", default=[], metavar="NAME")
+    arguments.add_argument("--speakers", nargs="*", default=[], metavar="NAME")
     arguments.add_argument("--keep", metavar="FOLDER")
     return arguments.parse_args()
 
 
 def _row(name: str, manifest: Path, options: argparse.Namespace, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
-    out = folder / f"{name.replace(' ', '-').replace(',', '')}.json"
+    out = _figures_of(name, folder)
     command = [sys.executable, "-m", "dfcnn_ms.eval", "--manifest", str(manifest), "--allow-unknown", "--hanzi"]
     command += ["--ckpt", options.ckpt] if options.ckpt else []
     command += ["--lm", options.lm] if options.lm else []
@@ -71,6 +80,34 @@ def _row(name: str, manifest: Path, options: argparse.Namespace, folder: Path) -
     greedy = next(one["error_rate"] for one in found["decoders"] if one["decoder"] == "greedy")
     cells = [_cell(found["rates"].get(rate)) for rate in ("syllable", "toneless", "character")]
     return f"| {name} | {speakers} | {found['utterances']} | {100 * greedy:.1f} % | {' | '.join(cells)} |"
+
+
+def _figures_of(name: str, folder: Path) -> Path:
+    return folder / f"{name.replace(' ', '-').replace(',', '')}.json"
+
+
+def _rows_of_speakers(name: str, manifest: Path, folder: Path) -> list[str]:
+    """A row for each speaker, from the one who is heard best to the one who is heard worst."""
+    results = json.loads(_figures_of(name, folder).read_text(encoding="utf-8"))["results"]
+    speakers = {one.id: one.speaker for one in read_manifest(manifest)}
+    heard: dict[str, list[tuple[list[str], list[str]]]] = defaultdict(list)
+    for one in results:
+        heard[speakers[one["id"]]].append((one["reference"].split(), one["hypothesis"].split()))
+    found = {speaker: [edits(*pair) for pair in pairs] for speaker, pairs in heard.items()}
+    scatter = Scatter.of([counts for one in found.values() for counts in one])
+    rows = {}
+    for speaker, counts in found.items():
+        total = sum(counts, Edits())
+        bare = sum((edits(*map(_bare, pair)) for pair in heard[speaker]), Edits())
+        low, high = (100 * end for end in score_interval(total, scatter))
+        rate = f"{100 * total.rate:.0f} % ({low:.0f} to {high:.0f})"
+        size = f"{len(counts)} | {total.reference_length}"
+        rows[speaker] = total.rate, f"| {speaker} | {size} | {rate} | {100 * bare.rate:.0f} % |"
+    return [row for _, row in sorted(rows.values())]
+
+
+def _bare(syllables: list[str]) -> list[str]:
+    return [one.rstrip("12345") for one in syllables]
 
 
 def _cell(rate: dict[str, Any] | None) -> str:
