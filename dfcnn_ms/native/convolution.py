@@ -189,7 +189,7 @@ class _Share:
         return {"maps": maps + self.maps, "weights": weights + self.weights, "result": result + self.result}
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.cache  # oneDNN writes code for each shape once; a training has a handful of them
 def _shares(kind: str, geometry: Geometry, count: int) -> list[_Share]:
     maps, result = (onednn.BYTES * math.prod(shape[1:]) for shape in (geometry.maps, geometry.result))
     if geometry.maps[0] > 1 or geometry.groups > 1:

@@ -77,7 +77,7 @@ class _Operation:
         self.task.run(bench)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.cache  # a training has a handful of shapes
 def _shares(rows: int, width: int, epsilon: float, is_backward: bool, count: int) -> list[tuple[int, int, _Operation]]:
     """For each thread the bytes before its rows, in what is wide and in what is narrow, and its operation."""
     return [
