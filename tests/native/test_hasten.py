@@ -58,6 +58,14 @@ def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     return int(request.param)
 
 
+@pytest.fixture(params=[("graph", 3), ("pynative", 1)], ids=["graph", "pynative"])
+def mode_and_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mode of MindSpore, and threads that share the rows."""
+    mode, count = request.param
+    ms.set_context(mode={"graph": ms.GRAPH_MODE, "pynative": ms.PYNATIVE_MODE}[mode])
+    monkeypatch.setattr(threads, "count", lambda: count)
+
+
 class Slopes(nn.Cell):
     """The gradients of what a layer reads and of its weights."""
 
@@ -92,9 +100,9 @@ def soiled() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("mode")
+@pytest.mark.usefixtures("mode_and_parts")
 @pytest.mark.parametrize(("kind", "arguments", "settings", "shape"), LAYERS)
-def test_values_and_gradients_are_the_operators(kind, arguments, settings, shape, parts) -> None:  # type: ignore[no-untyped-def]
+def test_values_and_gradients_are_the_operators(kind, arguments, settings, shape) -> None:  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(0)
     layer, fast = kind(*arguments, **settings), kind(*arguments, **settings)
     for weight, other in zip(layer.get_parameters(), fast.get_parameters(), strict=True):
