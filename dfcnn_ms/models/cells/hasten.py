@@ -13,7 +13,7 @@ from mindspore import Tensor, nn, ops
 from dfcnn_ms import native
 from dfcnn_ms.native import convolution, layer_norm
 from dfcnn_ms.native.convolution import Geometry
-from dfcnn_ms.native.springboard import name_of
+from dfcnn_ms.native.springboard import Listener, name_of
 
 #: called with the addresses and the shapes of all inputs and outputs
 Kernel = Callable[[Sequence[int], Sequence[tuple[int, ...]]], None]
@@ -38,8 +38,8 @@ def _replace(cell: nn.Cell, name: str, fast: nn.Cell) -> None:
     setattr(cell, name, fast)
 
 
-def _operator(kernel: Kernel, shapes: Callable[..., Any], results: int, bprop: Any = None) -> ops.Custom:
-    """An operator of float32 tensors whose results have the shapes that ``shapes`` makes of those of its inputs."""
+def _listener(kernel: Kernel) -> Listener:
+    """What MindSpore calls: 0 if all went well, and no exception ever."""
 
     def listener(count: int, places: Any, ranks: Any, sizes: Any, *_: Any) -> int:
         try:
@@ -52,10 +52,16 @@ def _operator(kernel: Kernel, shapes: Callable[..., Any], results: int, bprop: A
             return 1
         return 0
 
+    return listener
+
+
+def _operator(kernel: Kernel, shapes: Callable[..., Any], results: int, bprop: Any = None) -> ops.Custom:
+    """An operator of float32 tensors whose results have the shapes that ``shapes`` makes of those of its inputs."""
+
     def types(*given: Any) -> Any:
         return given[0] if results == 1 else (given[0],) * results
 
-    return ops.Custom(name_of(listener), shapes, types, "aot", bprop)
+    return ops.Custom(name_of(_listener(kernel)), shapes, types, "aot", bprop)
 
 
 class FastConvolution(nn.Cell):
