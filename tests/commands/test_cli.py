@@ -127,7 +127,7 @@ def test_a_signal_stops_with_one_word_and_130(where: str, number: signal.Signals
     process = start(WAITING[where], tmp_path)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (cli.INTERRUPTED, "stopped\n")
     assert not list(tmp_path.iterdir())
 
@@ -145,7 +145,7 @@ def test_what_the_way_out_meets_again_is_not_told_again(tmp_path: Path) -> None:
     """As an archive that is closed once more when it is thrown away, on a disk that is still full."""
     body = "class Late:\n    def __del__(self):\n        raise OSError(28, 'full')\nlate = Late()\n"
     process = start(body + "with replacing('a.txt'):\n    raise OSError(28, 'full')", tmp_path)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (cli.USER_ERROR, "")
     assert err == "error: a.txt: cannot be written: full; what was there is untouched\n"
 
