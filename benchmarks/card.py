@@ -28,6 +28,7 @@ import numpy as np
 from dfcnn_ms.audio.augment import add_noise_at_snr, coloured_noise
 from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, write_wave
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest, read_utterance, write_manifest
+from dfcnn_ms.evaluation.results import toneless
 from dfcnn_ms.metrics import Edits, Scatter, edits, score_interval
 
 RATIOS = (20, 10, 5, 0)
@@ -98,16 +99,12 @@ def _rows_of_speakers(name: str, manifest: Path, folder: Path) -> list[str]:
     rows = {}
     for speaker, counts in found.items():
         total = sum(counts, Edits())
-        bare = sum((edits(*map(_bare, pair)) for pair in heard[speaker]), Edits())
+        bare = sum((edits(*([toneless(one) for one in side] for side in pair)) for pair in heard[speaker]), Edits())
         low, high = (100 * end for end in score_interval(total, scatter))
         rate = f"{100 * total.rate:.0f} % ({low:.0f} to {high:.0f})"
         size = f"{len(counts)} | {total.reference_length}"
         rows[speaker] = total.rate, f"| {speaker} | {size} | {rate} | {100 * bare.rate:.0f} % |"
     return [row for _, row in sorted(rows.values())]
-
-
-def _bare(syllables: list[str]) -> list[str]:
-    return [one.rstrip("12345") for one in syllables]
 
 
 def _cell(rate: dict[str, Any] | None) -> str:

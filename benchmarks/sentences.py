@@ -27,10 +27,15 @@ def main() -> None:
     arguments.add_argument("--without", type=Path, nargs="*", default=[], help="manifests whose sentences are left out")
     arguments.add_argument("--each", type=int, help="sentences of each source; default: all")
     options = arguments.parse_args()
-    said = {spelt(one.text or "") for path in options.without for one in read_manifest(path)}
+    said = said_in(options.without)
     for source in (course(), [line for path in options.transcripts for line in column(path)]):
         kept = [line for line in dict.fromkeys(source) if spelt(line) not in said]
         print(*evenly(kept, options.each or len(kept)), sep="\n")
+
+
+def said_in(manifests: Iterable[Path]) -> set[str]:
+    """What somebody says in a test set, by its characters."""
+    return {spelt(one.text or "") for path in manifests for one in read_manifest(path)}
 
 
 def spelt(text: str) -> str:

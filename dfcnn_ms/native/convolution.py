@@ -92,26 +92,25 @@ def backwards(
     geometry: Geometry, maps: int, weights: int, gradient: int, to_maps: int | None, to_weights: int | None
 ) -> None:
     """Writes the gradients of maps and weights, or of one of them, from that of the result; all are addresses."""
-    towards_weights, towards_maps = (_shares(kind, geometry, threads.count()) for kind in ("weights", "maps"))
-    sums: list[np.ndarray[Any, Any]] = []  # what all parts add to; the first part writes it, the others beside it
-    if towards_weights[0].is_of_rows and to_weights is not None:
-        sums = [onednn.tensor_at(to_weights, geometry.weights)]
-    if not towards_weights[0].is_of_rows and to_maps is not None:
-        sums = [onednn.tensor_at(to_maps, geometry.maps)]
-    sums += [np.empty_like(one) for one in sums for _ in towards_weights[1:]]
+    into = {"weights": to_weights, "maps": to_maps}
+    towards = {kind: _shares(kind, geometry, threads.count()) for kind, place in into.items() if place is not None}
+    shares = next(iter(towards.values()))
+    # What all parts add to, unless each has its own: the first part writes it, the others beside it.
+    added = "weights" if shares[0].is_of_rows else "maps"
+    sums: list[np.ndarray[Any, Any]] = []
+    if (place := into[added]) is not None:
+        sums = [onednn.tensor_at(place, geometry.weights if added == "weights" else geometry.maps)]
+    sums += [np.empty_like(one) for one in sums for _ in shares[1:]]
 
     def work(part: int, bench: Bench) -> None:
         ready: dict[str, Any] = {}
-        share = towards_weights[part]
-        read = share.of(maps, weights, gradient)
-        if to_weights is not None:
-            into = sums[part].ctypes.data if share.is_of_rows else to_weights + share.weights
-            share.operation(bench, read | {"weights": into}, ready)
-        if to_maps is not None:
-            into = to_maps + share.maps if share.is_of_rows else sums[part].ctypes.data
-            towards_maps[part].operation(bench, read | {"maps": into}, ready)
+        for kind, of_threads in towards.items():
+            addresses = of_threads[part].of(maps, weights, gradient)
+            own = of_threads[part].of(to_maps or 0, to_weights or 0, 0)[kind]
+            addresses[kind] = sums[part].ctypes.data if kind == added else own
+            of_threads[part].operation(bench, addresses, ready)
 
-    threads.together(len(towards_weights), work)
+    threads.together(len(shares), work)
     for other in sums[1:]:
         sums[0] += other
 

@@ -18,6 +18,7 @@ from dfcnn_ms.models.cells import hasten as hastening
 from dfcnn_ms.models.cells.hasten import FastConvolution, FastLayerNorm, hasten
 from dfcnn_ms.native import layer_norm, onednn, threads
 from dfcnn_ms.native.convolution import Geometry
+from dfcnn_ms.runtime.device import use_mode
 from dfcnn_ms.training.trainer import train_step
 
 pytestmark = [
@@ -48,7 +49,7 @@ LAYERS = [
 
 @pytest.fixture(params=["graph", "pynative"])
 def mode(request: pytest.FixtureRequest) -> None:
-    ms.set_context(mode={"graph": ms.GRAPH_MODE, "pynative": ms.PYNATIVE_MODE}[request.param])
+    use_mode(request.param)
 
 
 @pytest.fixture(params=[1, 3])
@@ -62,7 +63,7 @@ def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 def mode_and_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mode of MindSpore, and threads that share the rows."""
     mode, count = request.param
-    ms.set_context(mode={"graph": ms.GRAPH_MODE, "pynative": ms.PYNATIVE_MODE}[mode])
+    use_mode(mode)
     monkeypatch.setattr(threads, "count", lambda: count)
 
 
