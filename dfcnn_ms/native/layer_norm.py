@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 
 from dfcnn_ms.native import onednn, threads
-from dfcnn_ms.native.onednn import Bench, Memory, Task
+from dfcnn_ms.native.onednn import Plan
 
-_FORWARD_TRAINING, _BACKWARD, _SCALED = 64, 128, 2
-#: the numbers that tensors go by: read, written, and their gradients
-_X, _RESULT, _SCALE, _MEAN, _VARIANCE = 1, 17, 33, 49, 50
-_TO_X, _TO_RESULT, _TO_SCALE = 129, 145, 161
+_SCALED = 2
 
 
 def normalise(
@@ -25,14 +22,8 @@ def normalise(
     """Writes the normed tensor, and mean and variance of each of its rows; all are addresses."""
     width = shape[-1]
     scale = np.stack([onednn.tensor_at(gamma, (width,)), onednn.tensor_at(beta, (width,))])
-    shares = _shares(math.prod(shape[:-1]), width, epsilon, False, threads.count())
-
-    def work(part: int, bench: Bench) -> None:
-        wide, narrow, operation = shares[part]
-        addresses = {_X: x + wide, _RESULT: result + wide, _MEAN: mean + narrow, _VARIANCE: variance + narrow}
-        operation(bench, addresses | {_SCALE: scale.ctypes.data})
-
-    threads.together(len(shares), work)
+    places = {"x": x, "result": result, "mean": mean, "variance": variance, "scales": scale.ctypes.data}
+    _plan(math.prod(shape[:-1]), width, epsilon, False, threads.count()).run(places)
 
 
 def backwards(
@@ -42,49 +33,30 @@ def backwards(
     """Writes the gradients of the tensor and of its two scales, from that of the result; all are addresses."""
     width = shape[-1]
     scale = np.stack([onednn.tensor_at(gamma, (width,)), np.zeros(width, np.float32)])
-    shares = _shares(math.prod(shape[:-1]), width, epsilon, True, threads.count())
-    partial = np.empty((len(shares), 2, width), np.float32)
-
-    def work(part: int, bench: Bench) -> None:
-        wide, narrow, operation = shares[part]
-        addresses = {_X: x + wide, _TO_RESULT: gradient + wide, _TO_X: to_x + wide}
-        addresses |= {_MEAN: mean + narrow, _VARIANCE: variance + narrow}
-        operation(bench, addresses | {_SCALE: scale.ctypes.data, _TO_SCALE: partial[part].ctypes.data})
-
-    threads.together(len(shares), work)
-    onednn.tensor_at(to_gamma, (width,))[:], onednn.tensor_at(to_beta, (width,))[:] = partial.sum(axis=0)
-
-
-class _Operation:
-    """A layer norm or its gradient, for so many rows and one thread."""
-
-    def __init__(self, rows: int, width: int, epsilon: float, is_backward: bool) -> None:
-        wide, narrow, scale = (onednn.as_it_lies(shape) for shape in ((rows, width), (rows,), (2, width)))
-        how: tuple[Any, ...] = (wide, narrow, ctypes.c_float(epsilon), _SCALED)
-        choice = onednn.chosen("layer_normalization_forward", _FORWARD_TRAINING, *how)
-        layouts = {_X: wide, _SCALE: scale, _MEAN: narrow, _VARIANCE: narrow}
-        if is_backward:
-            choice = onednn.chosen("layer_normalization_backward", _BACKWARD, wide, *how, hint=choice)
-            layouts |= {_TO_RESULT: wide, _TO_X: wide, _TO_SCALE: scale}
-        else:
-            layouts[_RESULT] = wide
-        self.memories = {number: Memory(layout) for number, layout in layouts.items()}
-        self.task = Task(onednn.made(choice), self.memories)
-
-    def __call__(self, bench: Bench, addresses: dict[int, int]) -> None:
-        for number, address in addresses.items():
-            self.memories[number].place(address)
-        self.task.run(bench)
+    to_scale = np.empty((2, width), np.float32)
+    places = {"x": x, "to result": gradient, "to x": to_x, "mean": mean, "variance": variance}
+    places |= {"scales": scale.ctypes.data, "to scales": to_scale.ctypes.data}
+    _plan(math.prod(shape[:-1]), width, epsilon, True, threads.count()).run(places)
+    onednn.tensor_at(to_gamma, (width,))[:], onednn.tensor_at(to_beta, (width,))[:] = to_scale
 
 
 @functools.cache  # a training has a handful of shapes
-def _shares(rows: int, width: int, epsilon: float, is_backward: bool, count: int) -> list[tuple[int, int, _Operation]]:
-    """For each thread the bytes before its rows, in what is wide and in what is narrow, and its operation."""
-    return [
-        (
-            share.start * width * onednn.BYTES,
-            share.start * onednn.BYTES,
-            _Operation(share.stop - share.start, width, epsilon, is_backward),
-        )
-        for share in threads.parts(rows, count)
-    ]
+def _plan(rows: int, width: int, epsilon: float, is_backward: bool, _: int) -> Plan:
+    wide, narrow, scales = (onednn.as_it_lies(shape) for shape in ((rows, width), (rows,), (2, width)))
+    how: tuple[Any, ...] = (wide, narrow, ctypes.c_float(epsilon), _SCALED)
+    choice = onednn.chosen("layer_normalization_forward", onednn.FORWARD_TRAINING, *how)
+    plan = Plan()
+    for name, layout in {"x": wide, "scales": scales, "mean": narrow, "variance": narrow}.items():
+        plan.give(name, layout)
+    of_rows = {"mean": onednn.MEAN, "variance": onednn.VARIANCE}
+    if is_backward:
+        choice = onednn.chosen("layer_normalization_backward", onednn.BACKWARD, wide, *how, hint=choice)
+        for name, layout in {"to result": wide, "to x": wide, "to scales": scales}.items():
+            plan.give(name, layout)
+        reads = {"x": onednn.SOURCE, "scales": onednn.SCALES, "to result": onednn.TO_RESULT, **of_rows}
+        plan.then(choice, reads, {"to x": onednn.TO_SOURCE, "to scales": onednn.TO_SCALES})
+    else:
+        plan.give("result", wide)
+        reads = {"x": onednn.SOURCE, "scales": onednn.SCALES}
+        plan.then(choice, reads, {"result": onednn.RESULT, **of_rows})
+    return plan

@@ -1,21 +1,38 @@
-"""Rows of a batch, shared out among the threads of this process."""
+"""The threads that oneDNN computes with.
+
+The oneDNN of MindSpore has none of its own: it is given a "threadpool" by an interface of C++, a table of functions,
+which is laid out here by hand. Its work is to call a ``std::function`` for each of the numbers below n, from any
+threads.
+"""
 
 from __future__ import annotations
 
+import _thread
+import ctypes
 import functools
-import itertools
 import os
+import queue
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from dfcnn_ms import machine
-from dfcnn_ms.native.onednn import Bench
 
 THREADS = "OMP_NUM_THREADS"
 
-# One operation at a time, by all threads: they have room for one.
-_turn = threading.Lock()
+_INT, _ADDRESS, _WORD = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64
+#: what a ``std::function`` of libstdc++ calls, and where it keeps that: after its 16 bytes of data, and its manager
+_INVOKER = ctypes.CFUNCTYPE(None, _ADDRESS, ctypes.POINTER(_INT), ctypes.POINTER(_INT))
+_INVOKER_AT = 24
+#: the virtual functions of ``threadpool_iface``, in their order; the last two destroy it
+_VIRTUAL = {
+    "get_num_threads": ctypes.CFUNCTYPE(_INT, _ADDRESS),
+    "get_in_parallel": ctypes.CFUNCTYPE(ctypes.c_bool, _ADDRESS),
+    "parallel_for": ctypes.CFUNCTYPE(None, _ADDRESS, _INT, _ADDRESS),
+    "get_flags": ctypes.CFUNCTYPE(ctypes.c_uint64, _ADDRESS),
+    "destroy": ctypes.CFUNCTYPE(None, _ADDRESS),
+    "destroy_and_free": ctypes.CFUNCTYPE(None, _ADDRESS),
+}
 
 
 def count() -> int:
@@ -24,31 +41,85 @@ def count() -> int:
     return min(int(wish), machine.cores()) if wish.isdecimal() and int(wish) else machine.cores()
 
 
-def parts(rows: int, threads: int) -> list[slice]:
-    """The rows of each of so many threads; of fewer if there are not as many rows."""
-    threads = max(1, min(threads, rows))
-    ends = [rows * part // threads for part in range(threads + 1)]
-    return [slice(*both) for both in itertools.pairwise(ends)]
+class Team:
+    """So many threads, the one that asks among them."""
 
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._inside = threading.local()
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        for number in range(1, count):
+            threading.Thread(target=self._wait_for_work, name=f"native-{number}", daemon=True).start()
+        functions = {name: kind(getattr(self, f"_{name}")) for name, kind in _VIRTUAL.items()}
+        before = (None, None)  # how far it is to the whole object, and what type that is
+        self._table = (_ADDRESS * (2 + len(functions)))(
+            *before, *(ctypes.cast(one, _ADDRESS).value for one in functions.values())
+        )
+        self._object = (_ADDRESS * 1)(ctypes.addressof(self._table) + 2 * ctypes.sizeof(_ADDRESS))
+        self._kept = functions
 
-def together(count: int, work: Callable[[int, Bench], None]) -> None:
-    """Calls ``work(part, bench)`` for each of so many parts in a thread of its own, and waits."""
-    with _turn:
-        waiting = [_others().submit(work, part, _bench(part)) for part in range(1, count)]
-        try:
-            work(0, _bench(0))
-        finally:
-            errors = [one.exception() for one in waiting]
-    for error in errors:
-        if error:
-            raise error
+    @property
+    def address(self) -> int:
+        """Of the ``threadpool_iface``."""
+        return ctypes.addressof(self._object)
+
+    def share_out(self, count: int, work: Callable[[int], Any]) -> None:
+        """Calls ``work(number)`` once for each number below ``count``, and returns when all have returned."""
+        numbers, helpers = iter(range(count)), min(count, self.count) - 1
+        left: queue.SimpleQueue[None] = queue.SimpleQueue()
+        finished: list[None] = []
+
+        def help_out() -> None:
+            try:
+                self._take(numbers, work)
+            finally:
+                finished.append(None)
+                left.put(None)
+
+        interrupted = False
+        for _ in range(helpers):
+            self._work.put(help_out)
+        while True:  # Ctrl-C may come anywhere here, and must not leave others at work on memory that is freed then
+            try:
+                self._take(numbers, work)
+                while len(finished) < helpers:
+                    left.get()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+        if interrupted:
+            _thread.interrupt_main()
+
+    def _take(self, numbers: Iterator[int], work: Callable[[int], Any]) -> None:
+        self._inside.at_work = True
+        for number in numbers:
+            work(number)
+        self._inside.at_work = False
+
+    def _wait_for_work(self) -> None:
+        while True:
+            self._work.get()()
+
+    def _get_num_threads(self, _: int) -> int:
+        return self.count
+
+    def _get_in_parallel(self, _: int) -> bool:
+        return getattr(self._inside, "at_work", False)
+
+    def _parallel_for(self, _: int, count: int, function: int) -> None:
+        invoke, total = _INVOKER(_WORD.from_address(function + _INVOKER_AT).value), _INT(count)
+        self.share_out(count, lambda number: invoke(function, _INT(number), total))
+
+    def _get_flags(self, _: int) -> int:
+        return 0  # parallel_for comes back when all is done
+
+    def _destroy(self, _: int) -> None:
+        """Python does."""
+
+    _destroy_and_free = _destroy
 
 
 @functools.cache
-def _others() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(machine.cores(), thread_name_prefix="native")
-
-
-@functools.cache
-def _bench(part: int) -> Bench:
-    return Bench()
+def team(count: int) -> Team:
+    """The one of this process with so many threads."""
+    return Team(count)

@@ -1,4 +1,4 @@
-"""Convolutions and layer norms by oneDNN, against MindSpore's own operators and against float64 arithmetic."""
+"""Convolutions, blocks of them and layer norms by oneDNN, against MindSpore's operators and float64 arithmetic."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -14,9 +15,20 @@ from mindspore import Tensor, nn, ops
 
 from dfcnn_ms import native
 from dfcnn_ms.config import load_config
+from dfcnn_ms.models import table
 from dfcnn_ms.models.cells import hasten as hastening
-from dfcnn_ms.models.cells.hasten import FastConvolution, FastLayerNorm, hasten
-from dfcnn_ms.native import layer_norm, onednn, threads
+from dfcnn_ms.models.cells.conformer import TimeConvolution
+from dfcnn_ms.models.cells.dfcnn import ConvBlock, ConvNormRelu
+from dfcnn_ms.models.cells.hasten import (
+    FastConvNormRelu,
+    FastConvolution,
+    FastLayerNorm,
+    FastOverTime,
+    FastSoftmax,
+    hasten,
+)
+from dfcnn_ms.models.cells.norm import synchronise
+from dfcnn_ms.native import convolution, layer_norm, onednn, threads
 from dfcnn_ms.native.convolution import Geometry
 from dfcnn_ms.runtime.device import use_mode
 from dfcnn_ms.training.trainer import train_step
@@ -44,6 +56,9 @@ LAYERS = [
     (nn.Conv1d, (48, 48, 15), {"pad_mode": "pad", "padding": 7, "group": 48, "has_bias": True}, (4, 48, 50)),
     (nn.LayerNorm, ((24,),), {}, (4, 7, 24)),
     (nn.LayerNorm, ((144,),), {"epsilon": 1e-3}, (1, 144)),
+    (nn.Softmax, (-1,), {}, (3, 4, 7, 9)),
+    (TimeConvolution, (24, 15), {}, (4, 50, 24)),
+    (TimeConvolution, (20, 7), {}, (1, 2, 20)),
 ]
 
 
@@ -54,14 +69,14 @@ def mode(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(params=[1, 3])
 def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Threads that share the rows, whatever the machine has."""
+    """Threads that compute, whatever the machine has."""
     monkeypatch.setattr(threads, "count", lambda: request.param)
     return int(request.param)
 
 
 @pytest.fixture(params=[("graph", 3), ("pynative", 1)], ids=["graph", "pynative"])
 def mode_and_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mode of MindSpore, and threads that share the rows."""
+    """A mode of MindSpore, and threads that compute."""
     mode, count = request.param
     use_mode(mode)
     monkeypatch.setattr(threads, "count", lambda: count)
@@ -89,15 +104,26 @@ def numbers(layer: nn.Cell, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]
     return result, [one.asnumpy() for one in (*of_inputs, *of_weights)]
 
 
+class Block(nn.Cell):
+    """A block of convolutions that reads utterances of some lengths."""
+
+    def __init__(self, inputs: int, block: table.Block, lengths: list[int]) -> None:
+        super().__init__()
+        self.block = ConvBlock(inputs, block, "pad", block.kernel // 2, 0.0)
+        self.lengths = Tensor(lengths, ms.int32)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.block(x, self.lengths)[0]
+
+
 def close(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and float(np.abs(one - other).max()) <= TOLERANCE * float(np.abs(one).max())
 
 
 def soiled() -> None:
     """Leaves numbers that are none wherever an operation left room for the next one."""
-    for part in range(3):
-        for room in threads._bench(part).rooms.values():
-            room[:] = 0xFF
+    for room in onednn.bench(threads.count()).rooms.values():
+        room[:] = 0xFF
 
 
 @pytest.mark.slow
@@ -110,7 +136,8 @@ def test_values_and_gradients_are_the_operators(kind, arguments, settings, shape
         weight.set_data(Tensor(rng.standard_normal(weight.shape, np.float32)))
         other.set_data(weight.value())
     hasten(nn.SequentialCell(fast))
-    assert any(isinstance(cell, FastConvolution | FastLayerNorm) for _, cell in fast.cells_and_names())
+    kinds = (FastConvolution, FastLayerNorm, FastOverTime, FastSoftmax)
+    assert any(isinstance(cell, kinds) for _, cell in fast.cells_and_names())
     x = rng.standard_normal(shape, np.float32)
     wanted, slopes = numbers(layer, x)
     for _ in range(2):
@@ -157,6 +184,84 @@ def test_a_layer_norm_in_double_precision(parts: int) -> None:
     inner = gradient * gamma
     slope = inner - inner.mean(1, keepdims=True) - normed * (inner * normed).mean(1, keepdims=True)
     assert np.allclose(to_x, slope / spread, atol=1e-5)
+
+
+#: channels that come in, the block, height and width of the maps
+BLOCKS = [
+    (1, {"channels": 24, "convs": 1, "kernel": 5, "stride": (2, 2), "pool": (1, 1)}, (41, 20)),
+    (24, {"channels": 48, "convs": 2, "pool": (1, 2)}, (21, 10)),
+    (16, {"channels": 32, "convs": 1, "pool": (2, 2)}, (21, 11)),
+    (7, {"channels": 9, "convs": 1, "stride": (2, 2), "pool": (3, 1)}, (22, 11)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mode_and_parts")
+@pytest.mark.parametrize(("inputs", "settings", "size"), BLOCKS)
+def test_a_block_is_its_operators(inputs: int, settings: dict[str, Any], size: tuple[int, int]) -> None:
+    """Values, gradients and moving statistics, with utterances that end early, or never begin."""
+    rng = np.random.default_rng(0)
+    rows = [size[0], 7, 0, 12, size[0] - 1]
+    layer, fast = (Block(inputs, table.Block(**settings), rows).set_train() for _ in range(2))
+    for weight, other in zip(layer.get_parameters(), fast.get_parameters(), strict=True):
+        if "moving" not in weight.name:
+            weight.set_data(Tensor(rng.standard_normal(weight.shape, np.float32)))
+        other.set_data(weight.value())
+    hasten(fast)
+    assert [one.name for one in fast.get_parameters()] == [one.name for one in layer.get_parameters()]
+    kinds = [type(cell) for _, cell in fast.cells_and_names()]
+    assert kinds.count(FastConvNormRelu) == settings["convs"]
+    x = rng.standard_normal((len(rows), inputs, *size), np.float32)
+    for _ in range(2):
+        soiled()
+        (wanted, slopes), (got, fast_slopes) = numbers(layer, x), numbers(fast, x)
+        assert close(wanted, got)
+        # ReLU may let a value through here and not there whose sign is that of an error of rounding.
+        for one, other in zip(slopes, fast_slopes, strict=True):
+            np.testing.assert_allclose(other, one, atol=1e-4 * np.abs(one).max())
+        for weight, other in zip(layer.get_parameters(), fast.get_parameters(), strict=True):
+            assert close(weight.asnumpy(), other.asnumpy()), weight.name
+
+
+@pytest.mark.usefixtures("mode_and_parts")
+def test_a_block_that_does_not_learn_listens_with_its_moving_statistics() -> None:
+    layer, fast = (Block(3, table.Block(channels=4, convs=2, pool=(2, 2)), [9, 5]).set_train(False) for _ in range(2))
+    for weight, other in zip(layer.get_parameters(), fast.get_parameters(), strict=True):
+        other.set_data(weight.value())
+    hasten(fast)
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 9, 8)), ms.float32)
+    assert close(layer(x).asnumpy(), fast(x).asnumpy())
+
+
+@pytest.mark.parametrize("change", ["frozen", "synchronised"])
+def test_norms_that_do_not_take_the_statistics_of_a_batch_stay(change: str) -> None:
+    block = Block(3, table.Block(channels=4, convs=1), [9, 5])
+    if change == "frozen":
+        block.block.convs[0].norm.use_batch_statistics = False
+    else:
+        synchronise(block, 2)
+    hasten(block)
+    assert isinstance(block.block.convs[0], ConvNormRelu)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 40])
+def test_maps_are_found_in_any_layout(channels: int) -> None:
+    """Put in order by oneDNN, then read by where an array says that each value lies."""
+    shape = (2, channels, 5, 3)
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    geometry = Geometry(shape, (32, channels, 3, 3), padding=(1, 1, 1, 1))
+    layouts = [onednn.as_it_lies(shape), onednn.channels_last(shape)]
+    layouts.append(onednn.layout_in(convolution.choice("forward", geometry), onednn.SOURCE[0]))
+    for layout in layouts:
+        plan = onednn.Plan()
+        plan.give("here", onednn.as_it_lies(shape))
+        plan.give("there", layout)
+        plan.move("here", "there")
+        room = np.zeros(2 * 48 * 15, np.float32)
+        plan.run({"here": x.ctypes.data, "there": room.ctypes.data})
+        found = onednn.maps_at(room.ctypes.data, layout)
+        maps = found.transpose(0, 1, 4, 2, 3).reshape(2, -1, 5, 3)
+        assert np.array_equal(maps[:, :channels], x)
 
 
 @pytest.mark.slow
@@ -240,29 +345,6 @@ def test_ctrl_c_inside_is_heard_outside() -> None:
     with pytest.raises(KeyboardInterrupt):
         assert hastening._listener(interrupted)(0, (), (), (), None, None, None) == 1
         time.sleep(1)  # here it arrives, if not before
-
-
-@pytest.mark.parametrize(("rows", "count"), [(1, 4), (7, 3), (32, 2), (5, 5)])
-def test_every_row_belongs_to_one_thread(rows: int, count: int) -> None:
-    shares = threads.parts(rows, count)
-    assert [row for share in shares for row in range(share.start, share.stop)] == list(range(rows))
-    assert max(share.stop - share.start for share in shares) - min(share.stop - share.start for share in shares) <= 1
-
-
-def test_an_error_in_any_thread_is_raised() -> None:
-    def work(part: int, bench: object) -> None:
-        if part == 2:
-            raise ValueError("the third")
-
-    with pytest.raises(ValueError, match="the third"):
-        threads.together(3, work)
-
-
-@pytest.mark.parametrize(("wish", "count"), [("1", 1), ("3,2", 3), ("99", 4), ("", 4), ("none", 4), ("0", 4)])
-def test_threads_are_those_of_mindspore(wish: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(threads.THREADS, wish)
-    monkeypatch.setattr(threads.machine, "cores", lambda: 4)
-    assert threads.count() == count
 
 
 def test_the_shape_of_a_result() -> None:

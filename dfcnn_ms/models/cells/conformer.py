@@ -9,6 +9,23 @@ from dfcnn_ms.models.cells.dropout import Dropout
 from dfcnn_ms.models.cells.spread import spread
 
 
+class OverTime(nn.Conv1d):
+    """A convolution over time of each channel by itself.
+
+    Inputs:
+        - **x** (Tensor) - (B, U, D).
+
+    Outputs:
+        Tensor (B, U, D).
+    """
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__(width, width, kernel, pad_mode="pad", padding=kernel // 2, group=width, has_bias=True)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return super().construct(x.swapaxes(1, 2)).swapaxes(1, 2)
+
+
 class TimeConvolution(nn.Cell):
     """A gate, a convolution over time of each channel by itself, and a dense layer.
 
@@ -23,7 +40,7 @@ class TimeConvolution(nn.Cell):
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
         self.gated, self.out = nn.Dense(width, 2 * width), nn.Dense(width, width)
-        self.conv = nn.Conv1d(width, width, kernel, pad_mode="pad", padding=kernel // 2, group=width, has_bias=True)
+        self.conv = OverTime(width, kernel)
         self.norm = norm_of(width)
 
     def construct(self, x: Tensor, inside: Tensor | None = None) -> Tensor:
@@ -31,7 +48,7 @@ class TimeConvolution(nn.Cell):
         x = x * ops.sigmoid(gate)
         if inside is not None:  # as if the padding of the convolution began at the end of each utterance
             x = x * spread(inside.expand_dims(-1).astype(x.dtype), x)
-        x = self.norm(self.conv(x.swapaxes(1, 2)).swapaxes(1, 2))
+        x = self.norm(self.conv(x))
         return self.out(x * ops.sigmoid(x))
 
 

@@ -11,7 +11,11 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from dfcnn_ms import native
-from dfcnn_ms.native import convolution, layer_norm
+from dfcnn_ms.models.cells.conformer import OverTime, TimeConvolution
+from dfcnn_ms.models.cells.dfcnn import ConvBlock, ConvNormRelu
+from dfcnn_ms.models.table import convolved
+from dfcnn_ms.native import conv_norm_relu, convolution, layer_norm, over_time, softmax
+from dfcnn_ms.native.conv_norm_relu import Unit
 from dfcnn_ms.native.convolution import Geometry
 from dfcnn_ms.native.springboard import Listener, name_of
 
@@ -27,10 +31,27 @@ def hasten(network: nn.Cell) -> None:
     if ms.get_context("device_target") != "CPU" or native.obstacle():
         return
     for _, cell in list(network.cells_and_names()):
-        if isinstance(cell, nn.Conv2d | nn.Conv1d):
+        if isinstance(cell, ConvBlock):
+            _hasten_block(cell)
+        elif isinstance(cell, nn.Conv2d | nn.Conv1d):
             _replace(cell, "conv2d", FastConvolution(cell))
         elif isinstance(cell, nn.LayerNorm):
             _replace(cell, "layer_norm", FastLayerNorm(cell))
+        elif isinstance(cell, nn.Softmax):
+            _replace(cell, "softmax", FastSoftmax())
+        elif isinstance(cell, TimeConvolution):
+            cell.insert_child_to_cell("conv", FastOverTime(cell.conv))
+
+
+def _hasten_block(block: ConvBlock) -> None:
+    last = len(block.convs) - 1
+    for index, layer in enumerate(block.convs):
+        if not isinstance(layer.norm, nn.BatchNorm2d) or layer.norm.use_batch_statistics is False:
+            continue  # its statistics are those of all workers, or stay as they are
+        fast = FastConvNormRelu(layer, block.pool if index == last else nn.Identity())
+        if index == last:
+            block.pool = nn.Identity()
+        block.convs.insert_child_to_cell(str(index), fast)
 
 
 def _replace(cell: nn.Cell, name: str, fast: nn.Cell) -> None:
@@ -132,6 +153,90 @@ def _geometry_of(layer: nn.Conv2d | nn.Conv1d) -> Callable[[Sequence[int], Seque
     return geometry
 
 
+class FastConvNormRelu(nn.Cell):
+    """What ``ConvNormRelu`` and the pooling after it compute in training, forwards and backwards.
+
+    Args:
+        layer: the layer that this takes the place of; it does the work where the fast code does not.
+        pool: the pooling, or nothing.
+
+    Inputs, outputs:
+        those of ``ConvNormRelu``.
+    """
+
+    def __init__(self, layer: ConvNormRelu, pool: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.layer, self.pool = layer, pool
+        geometry, epsilon, share = _geometry_of(layer.conv), layer.norm.eps, layer.norm.momentum
+        window = tuple(pool.kernel_size) if isinstance(pool, nn.MaxPool2d) else (1, 1)
+
+        def unit(maps: Sequence[int], weights: Sequence[int]) -> Unit:
+            return Unit(geometry(maps, weights), window, epsilon, share)
+
+        def forward(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> None:
+            x, lengths, weights, gamma, beta = places[:5]
+            moving, result, statistics, moved, kept = places[5:7], places[7], places[8:10], places[10:12], places[12:]
+            one = unit(shapes[0], shapes[2])
+            conv_norm_relu.forwards(one, x, lengths, weights, gamma, beta, moving, result, statistics, moved, kept)
+
+        def written(maps: Sequence[int], _: Any, weights: Sequence[int], gamma: Any, *others: Any) -> Any:
+            one = unit(maps, weights)
+            return one.result, *(4 * [gamma]), *one.kept
+
+        self.compute = _operator(forward, written, 9, self._gradients(unit))
+        self.set_train(layer.training)
+
+    def _gradients(self, unit: Callable[..., Unit]) -> Any:
+        groups, is_first = self.layer.conv.group, self.layer.conv.in_channels == 1
+
+        def shapes(room: Sequence[int], weights: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+            channels = tuple(weights[:1])
+            return (room[0], weights[1] * groups, *room[2:]), tuple(weights), channels, channels
+
+        def operator(asked: Sequence[int]) -> ops.Custom:
+            """Writes those of the gradients of x, weight, gamma and beta that are asked for, by their numbers."""
+
+            def kernel(places: Sequence[int], given: Sequence[tuple[int, ...]]) -> None:
+                kept, (lengths, weights, gamma), statistics, gradient = places[:4], places[4:7], places[7:9], places[9]
+                to = dict(zip(asked, places[10:], strict=True))
+                one = unit(*shapes(given[0], given[5])[:2])
+                into = [to.get(number) for number in range(4)]
+                conv_norm_relu.backwards(one, lengths, weights, gamma, statistics, kept, gradient, into)
+
+            def results(*given: Any) -> Any:
+                found = tuple(shapes(given[0], given[5])[number] for number in asked)
+                return found if len(found) > 1 else found[0]
+
+            return _operator(kernel, results, len(asked))
+
+        everything, maps_alone, others_alone = operator((0, 1, 2, 3)), operator((0,)), operator((1, 2, 3))
+
+        def bprop(
+            x: Tensor, lengths: Tensor, weight: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor,
+            results: Any, given: Any,
+        ) -> Any:  # fmt: skip
+            read = (*results[5:], lengths, weight, gamma, results[1], results[2], given[0])
+            if is_first:  # the gradient of a spectrogram is computed for nobody unless it is asked for alone
+                to_x, (to_weight, to_gamma, to_beta) = maps_alone(*read), others_alone(*read)
+            else:
+                to_x, to_weight, to_gamma, to_beta = everything(*read)
+            nothing = ops.zeros_like(lengths), ops.zeros_like(mean), ops.zeros_like(variance)
+            return to_x, nothing[0], to_weight, to_gamma, to_beta, nothing[1], nothing[2]
+
+        return bprop
+
+    def construct(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        if lengths is None or not self.training:
+            x, lengths = self.layer(x, lengths)
+            return self.pool(x), lengths
+        norm = self.layer.norm
+        moving = norm.moving_mean, norm.moving_variance
+        results = self.compute(x, lengths, self.layer.conv.weight, norm.gamma, norm.beta, moving[0], moving[1])
+        ops.assign(norm.moving_mean, ops.stop_gradient(results[3]))
+        ops.assign(norm.moving_variance, ops.stop_gradient(results[4]))
+        return results[0], convolved(lengths, *self.layer.arithmetic)
+
+
 class FastLayerNorm(nn.Cell):
     """What ``ops.LayerNorm`` computes over the last axis, forwards and backwards.
 
@@ -170,3 +275,55 @@ class FastLayerNorm(nn.Cell):
 
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.norm(x, gamma, beta)
+
+
+class FastOverTime(nn.Cell):
+    """What ``OverTime`` computes, forwards and backwards.
+
+    Args:
+        layer: the layer that this takes the place of.
+    """
+
+    def __init__(self, layer: OverTime) -> None:
+        super().__init__(auto_prefix=False)
+        self.weight, self.bias = layer.weight, layer.bias
+        kernel = layer.kernel_size[-1]
+
+        def forward(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> None:
+            over_time.convolve(shapes[0], kernel, *places)
+
+        def backwards(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> None:
+            over_time.backwards(shapes[0], kernel, *places)
+
+        gradient = _operator(backwards, lambda x, weight, gradient: (x, weight, weight[:1]), 3)
+
+        def bprop(x: Tensor, weight: Tensor, bias: Tensor, result: Tensor, given: Tensor) -> Any:
+            return gradient(x, weight, given)
+
+        self.convolve = _operator(forward, lambda x, weight, bias: x, 1, bprop)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.convolve(x, self.weight, self.bias)
+
+
+class FastSoftmax(nn.Cell):
+    """What ``ops.Softmax`` computes over the last axis, forwards and backwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def forward(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> None:
+            softmax.softmax(shapes[0], *places)
+
+        def backwards(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> None:
+            softmax.backwards(shapes[0], *places)
+
+        gradient = _operator(backwards, lambda result, gradient: result, 1)
+
+        def bprop(x: Tensor, result: Tensor, given: Tensor) -> tuple[Tensor]:
+            return (gradient(result, given),)
+
+        self.compute = _operator(forward, lambda x: x, 1, bprop)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.compute(x)
