@@ -33,9 +33,11 @@ SOURCE, WEIGHTS, RESULT, WORKSPACE = (129, 1), (131, 33), (133, 17), (135, 64)
 TO_SOURCE, TO_WEIGHTS, TO_RESULT = (130, 129), (132, 161), (134, 145)
 #: of a norm; its scales are those that multiply and then those that are added
 SCALES, MEAN, VARIANCE, TO_SCALES = (0, 33), (0, 49), (0, 50), (0, 161)
-BIAS = 0, 41
+BIAS, TO_BIAS = (0, 41), (0, 169)
 FORWARD_TRAINING, BACKWARD = 64, 128
 NAME_OF_CODE = 8
+#: a function of C++ without arguments
+_MOST_THREADS = "_ZN4dnnl4impl3cpu8platform22get_max_threads_to_useEv"
 # More than the structures of the interface hold, whose fields nobody here reads.
 _LAYOUT_BYTES, _WISH_BYTES = 4096, 65536
 _ALIGNMENT = 64
@@ -81,6 +83,15 @@ def call(name: str, *arguments: Any) -> None:
     status = getattr(library(), f"dnnl_{name}")(*arguments)
     if status:
         raise OneDnnError(f"oneDNN: {name} ended with status {status}")
+
+
+@functools.cache
+def most_threads() -> int:
+    """How many threads oneDNN sets memory aside for; more of them would write beyond it."""
+    try:
+        return int(library()[_MOST_THREADS]())
+    except AttributeError:
+        return 1
 
 
 @functools.cache
@@ -286,7 +297,7 @@ class Plan:
     def run(self, places: Mapping[str, int]) -> None:
         """Runs all; ``places`` has an address for each given tensor, and for whatever else its steps read."""
         with _turn:
-            on = bench(threads.count())
+            on = bench(min(threads.count(), most_threads()))
             for name, memory in self._given.items():
                 memory.place(places[name])
             for name, memory in self._rooms.items():

@@ -22,6 +22,7 @@ from dfcnn_ms.models.cells.dfcnn import ConvBlock, ConvNormRelu
 from dfcnn_ms.models.cells.hasten import (
     FastConvNormRelu,
     FastConvolution,
+    FastDense,
     FastLayerNorm,
     FastOverTime,
     FastSoftmax,
@@ -41,6 +42,19 @@ pytestmark = [
 ]
 
 TOLERANCE = 1e-5
+
+
+class Alone(nn.Cell):
+    """A layer in a cell of its own, where another one may take its place."""
+
+    def __init__(self, kind: type[nn.Cell], *arguments: Any) -> None:
+        super().__init__()
+        self.layer = kind(*arguments)
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
 #: layer, its arguments, what it reads
 LAYERS = [
     (nn.Conv2d, (1, 24, 5, 2), {"pad_mode": "pad", "padding": 2}, (5, 1, 31, 20)),
@@ -57,6 +71,8 @@ LAYERS = [
     (nn.LayerNorm, ((24,),), {}, (4, 7, 24)),
     (nn.LayerNorm, ((144,),), {"epsilon": 1e-3}, (1, 144)),
     (nn.Softmax, (-1,), {}, (3, 4, 7, 9)),
+    (Alone, (nn.Dense, 24, 40), {}, (3, 4, 7, 24)),
+    (Alone, (nn.Dense, 24, 5), {}, (3, 24)),
     (TimeConvolution, (24, 15), {}, (4, 50, 24)),
     (TimeConvolution, (20, 7), {}, (1, 2, 20)),
 ]
@@ -69,7 +85,7 @@ def mode(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(params=[1, 3])
 def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Threads that compute, whatever the machine has."""
+    """Threads that compute; not more than the machine has cores."""
     monkeypatch.setattr(threads, "count", lambda: request.param)
     return int(request.param)
 
@@ -122,7 +138,7 @@ def close(one: np.ndarray, other: np.ndarray) -> bool:
 
 def soiled() -> None:
     """Leaves numbers that are none wherever an operation left room for the next one."""
-    for room in onednn.bench(threads.count()).rooms.values():
+    for room in onednn.bench(min(threads.count(), onednn.most_threads())).rooms.values():
         room[:] = 0xFF
 
 
@@ -136,7 +152,7 @@ def test_values_and_gradients_are_the_operators(kind, arguments, settings, shape
         weight.set_data(Tensor(rng.standard_normal(weight.shape, np.float32)))
         other.set_data(weight.value())
     hasten(nn.SequentialCell(fast))
-    kinds = (FastConvolution, FastLayerNorm, FastOverTime, FastSoftmax)
+    kinds = (FastConvolution, FastDense, FastLayerNorm, FastOverTime, FastSoftmax)
     assert any(isinstance(cell, kinds) for _, cell in fast.cells_and_names())
     x = rng.standard_normal(shape, np.float32)
     wanted, slopes = numbers(layer, x)
@@ -351,6 +367,18 @@ def test_the_shape_of_a_result() -> None:
     geometry = Geometry((2, 3, 20, 9), (5, 3, 3, 2), (2, 1), (1, 0, 2, 1), (2, 1))
     layer = nn.Conv2d(3, 5, (3, 2), (2, 1), "pad", (1, 0, 2, 1), (2, 1))
     assert geometry.result == layer(Tensor(np.zeros(geometry.maps, np.float32))).shape
+
+
+def test_more_threads_than_the_library_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sets memory aside for as many as there are cores, and eight would write beyond it."""
+    monkeypatch.setattr(threads, "count", lambda: 8 + onednn.most_threads())
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x, gradient = rng.standard_normal((2, 3072, 144), np.float32)
+        written = np.empty_like(x), np.empty(144, np.float32), np.empty(144, np.float32)
+        mean, variance, gamma = np.zeros(3072, np.float32), np.ones(3072, np.float32), np.ones(144, np.float32)
+        layer_norm.backwards(x.shape, 0.0, *(one.ctypes.data for one in (x, gamma, mean, variance, gradient, *written)))
+        assert np.allclose(written[2], gradient.sum(0), atol=1e-3)
 
 
 def test_maps_smaller_than_a_kernel_are_refused(mode: None) -> None:

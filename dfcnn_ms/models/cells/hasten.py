@@ -11,10 +11,10 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from dfcnn_ms import native
-from dfcnn_ms.models.cells.conformer import OverTime, TimeConvolution
+from dfcnn_ms.models.cells.conformer import OverTime
 from dfcnn_ms.models.cells.dfcnn import ConvBlock, ConvNormRelu
 from dfcnn_ms.models.table import convolved
-from dfcnn_ms.native import conv_norm_relu, convolution, layer_norm, over_time, softmax
+from dfcnn_ms.native import conv_norm_relu, convolution, dense, layer_norm, over_time, softmax
 from dfcnn_ms.native.conv_norm_relu import Unit
 from dfcnn_ms.native.convolution import Geometry
 from dfcnn_ms.native.springboard import Listener, name_of
@@ -39,8 +39,11 @@ def hasten(network: nn.Cell) -> None:
             _replace(cell, "layer_norm", FastLayerNorm(cell))
         elif isinstance(cell, nn.Softmax):
             _replace(cell, "softmax", FastSoftmax())
-        elif isinstance(cell, TimeConvolution):
-            cell.insert_child_to_cell("conv", FastOverTime(cell.conv))
+        for name, child in cell.name_cells().items():
+            if isinstance(child, OverTime):
+                cell.insert_child_to_cell(name, FastOverTime(child))
+            elif isinstance(child, nn.Dense) and child.has_bias and child.activation is None:
+                cell.insert_child_to_cell(name, FastDense(child))
 
 
 def _hasten_block(block: ConvBlock) -> None:
@@ -304,6 +307,35 @@ class FastOverTime(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         return self.convolve(x, self.weight, self.bias)
+
+
+class FastDense(nn.Cell):
+    """What ``nn.Dense`` computes, forwards and backwards.
+
+    Args:
+        layer: the layer that this takes the place of; it has a bias, and nothing after it.
+    """
+
+    def __init__(self, layer: nn.Dense) -> None:
+        super().__init__(auto_prefix=False)
+        self.weight, self.bias = layer.weight, layer.bias
+
+        def forward(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> None:
+            dense.forwards(shapes[0][0], shapes[1], *places)
+
+        def backwards(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> None:
+            dense.backwards(shapes[0][0], shapes[1], *places)
+
+        gradient = _operator(backwards, lambda x, weight, gradient: (x, weight, weight[:1]), 3)
+
+        def bprop(x: Tensor, weight: Tensor, bias: Tensor, result: Tensor, given: Tensor) -> Any:
+            return gradient(x, weight, given)
+
+        self.compute = _operator(forward, lambda x, weight, bias: (x[0], weight[0]), 1, bprop)
+
+    def construct(self, x: Tensor) -> Tensor:
+        result = self.compute(x.reshape(-1, x.shape[-1]), self.weight, self.bias)
+        return result.reshape(*x.shape[:-1], self.weight.shape[0])
 
 
 class FastSoftmax(nn.Cell):
