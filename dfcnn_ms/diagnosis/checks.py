@@ -274,17 +274,22 @@ def fast_code() -> Iterator[CheckResult]:
     """The oneDNN in MindSpore's wheel, called from here."""
     from dfcnn_ms import native  # it wants NumPy
 
-    yield judge_fast_code(native.obstacle())
+    yield judge_fast_code(native.onednn.obstacle(), native.springboard.obstacle())
 
 
-def judge_fast_code(obstacle: str) -> CheckResult:
-    """Whether a training on a CPU has its convolutions and layer norms by oneDNN's fast code."""
-    if not obstacle:
-        return CheckResult("ok", "fast code", "a training on the CPU convolves in oneDNN's own layout")
-    says = f"a training on the CPU has MindSpore's operators: {obstacle}"
-    if "temporary" in obstacle:
-        return CheckResult("warn", "fast code", says, "let TMPDIR name a folder that may hold code")
-    return CheckResult("ok", "fast code", says)
+def judge_fast_code(library: str, jumps: str = "") -> CheckResult:
+    """Whether a training on a CPU computes by oneDNN's fast code.
+
+    Args:
+        library: why oneDNN can't be called; empty if it can.
+        jumps: why MindSpore can't be led to it; empty if it can.
+    """
+    if not library and not jumps:
+        return CheckResult("ok", "fast code", "a training on the CPU computes by oneDNN's fast code")
+    says = f"a training on the CPU has MindSpore's operators: {library or jumps}"
+    if library:
+        return CheckResult("ok", "fast code", says)
+    return CheckResult("warn", "fast code", says, "let TMPDIR name a folder that may hold code")
 
 
 def threads() -> Iterator[CheckResult]:

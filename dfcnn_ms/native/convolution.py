@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dfcnn_ms.native import onednn, threads
+from dfcnn_ms import machine
+from dfcnn_ms.native import onednn
 from dfcnn_ms.native.onednn import Plan
 
 _DIRECT = 1
@@ -68,7 +69,7 @@ class Geometry:
 
 def convolve(geometry: Geometry, maps: int, weights: int, result: int) -> None:
     """Writes the result (B, C', H', W'); all are addresses."""
-    _forwards(geometry, threads.count()).run({"maps": maps, "weights": weights, "result": result})
+    _forwards(geometry, machine.threads()).run({"maps": maps, "weights": weights, "result": result})
 
 
 def backwards(
@@ -77,7 +78,7 @@ def backwards(
     """Writes the gradients of maps and weights, or of one of them, from that of the result; all are addresses."""
     places = {"maps": maps, "weights": weights, "to result": gradient, "to maps": to_maps, "to weights": to_weights}
     written = {name: place for name, place in places.items() if place is not None}
-    _backwards(geometry, tuple(written), threads.count()).run(written)
+    _backwards(geometry, tuple(written), machine.threads()).run(written)
 
 
 @functools.cache  # oneDNN writes code for each shape once; a training has a handful of them

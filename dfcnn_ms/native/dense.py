@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from dfcnn_ms.native import onednn, threads
+from dfcnn_ms import machine
+from dfcnn_ms.native import onednn
 from dfcnn_ms.native.onednn import Plan
 
 #: (D', D): what is written and what is read for each row
@@ -14,7 +15,7 @@ Shape = Sequence[int]
 
 def forwards(rows: int, weights: Shape, x: int, weight: int, bias: int, result: int) -> None:
     """Writes x (rows, D) times the transposed weight, plus the bias (D',); all are addresses."""
-    plan = _forwards(rows, tuple(weights), threads.count())
+    plan = _forwards(rows, tuple(weights), machine.threads())
     plan.run({"x": x, "weights": weight, "bias": bias, "result": result})
 
 
@@ -24,7 +25,7 @@ def backwards(
     """Writes the gradients of the three from that of the result; all are addresses."""
     places = {"x": x, "weights": weight, "to result": gradient}
     places |= {"to x": to_x, "to weights": to_weight, "to bias": to_bias}
-    _backwards(rows, tuple(weights), threads.count()).run(places)
+    _backwards(rows, tuple(weights), machine.threads()).run(places)
 
 
 def _plan(rows: int, weights: tuple[int, ...], *names: str) -> Plan:

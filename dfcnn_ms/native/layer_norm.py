@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dfcnn_ms.native import onednn, threads
+from dfcnn_ms import machine
+from dfcnn_ms.native import onednn
 from dfcnn_ms.native.onednn import Plan
 
 _SCALED = 2
@@ -23,7 +24,7 @@ def normalise(
     width = shape[-1]
     scale = np.stack([onednn.tensor_at(gamma, (width,)), onednn.tensor_at(beta, (width,))])
     places = {"x": x, "result": result, "mean": mean, "variance": variance, "scales": scale.ctypes.data}
-    _plan(math.prod(shape[:-1]), width, epsilon, False, threads.count()).run(places)
+    _plan(math.prod(shape[:-1]), width, epsilon, False, machine.threads()).run(places)
 
 
 def backwards(
@@ -36,7 +37,7 @@ def backwards(
     to_scale = np.empty((2, width), np.float32)
     places = {"x": x, "to result": gradient, "to x": to_x, "mean": mean, "variance": variance}
     places |= {"scales": scale.ctypes.data, "to scales": to_scale.ctypes.data}
-    _plan(math.prod(shape[:-1]), width, epsilon, True, threads.count()).run(places)
+    _plan(math.prod(shape[:-1]), width, epsilon, True, machine.threads()).run(places)
     onednn.tensor_at(to_gamma, (width,))[:], onednn.tensor_at(to_beta, (width,))[:] = to_scale
 
 

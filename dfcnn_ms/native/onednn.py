@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dfcnn_ms import machine
 from dfcnn_ms.cuda import in_package
 from dfcnn_ms.native import threads
 
@@ -177,7 +178,7 @@ def tensor_at(address: int, shape: Sequence[int]) -> np.ndarray[Any, np.dtype[np
     return np.ctypeslib.as_array((ctypes.c_float * math.prod(shape)).from_address(address)).reshape(shape)
 
 
-class _Blocks(ctypes.Structure):
+class _Groups(ctypes.Structure):
     _fields_ = [
         ("strides", ctypes.c_int64 * _MOST_AXES),
         ("count", ctypes.c_int),
@@ -197,28 +198,28 @@ class _Layout(ctypes.Structure):
         ("offsets", ctypes.c_int64 * _MOST_AXES),
         ("begins", ctypes.c_int64),
         ("kind", ctypes.c_int),
-        ("blocks", _Blocks),
+        ("groups", _Groups),
     ]
 
 
-def _blocks_of(layout: Any) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+def _groups_of(layout: Any) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """The shape (B, C, H, W) that maps take up, the strides of its axes, how many channels lie together."""
     given = ctypes.cast(layout, ctypes.POINTER(_Layout)).contents
-    blocks = given.blocks
-    if given.rank != _AXES_OF_MAPS or blocks.count > 1 or (blocks.count and blocks.axes[0] != 1):
+    groups = given.groups
+    if given.rank != _AXES_OF_MAPS or groups.count > 1 or (groups.count and groups.axes[0] != 1):
         raise OneDnnError("oneDNN: a layout of maps that is not known here")
-    together = blocks.sizes[0] if blocks.count else 1
-    return tuple(given.padded[:_AXES_OF_MAPS]), tuple(blocks.strides[:_AXES_OF_MAPS]), together
+    together = groups.sizes[0] if groups.count else 1
+    return tuple(given.padded[:_AXES_OF_MAPS]), tuple(groups.strides[:_AXES_OF_MAPS]), together
 
 
 def room_for(layout: Any) -> tuple[int, ...]:
     """The shape (B, C, H, W) that maps take up in a layout, which may have room for more channels than there are."""
-    return _blocks_of(layout)[0]
+    return _groups_of(layout)[0]
 
 
 def maps_at(address: int, layout: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Maps in a layout as an array (B, groups, H, W, channels of a group) that shares their memory."""
-    (rows, channels, height, width), strides, together = _blocks_of(layout)
+    (rows, channels, height, width), strides, together = _groups_of(layout)
     shape = rows, channels // together, height, width, together
     steps = [BYTES * stride for stride in (*strides, 1)]
     return np.lib.stride_tricks.as_strided(tensor_at(address, (1,)), shape, steps)
@@ -297,7 +298,7 @@ class Plan:
     def run(self, places: Mapping[str, int]) -> None:
         """Runs all; ``places`` has an address for each given tensor, and for whatever else its steps read."""
         with _turn:
-            on = bench(min(threads.count(), most_threads()))
+            on = bench(min(machine.threads(), most_threads()))
             for name, memory in self._given.items():
                 memory.place(places[name])
             for name, memory in self._rooms.items():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dfcnn_ms import machine
 from dfcnn_ms.native import convolution, onednn, threads
 from dfcnn_ms.native.convolution import Geometry
 from dfcnn_ms.native.onednn import Plan
@@ -21,7 +22,7 @@ Shape = Sequence[int]
 
 def convolve(shape: Shape, kernel: int, x: int, weight: int, bias: int, result: int) -> None:
     """Writes, as many steps as there are, from x (B, U, C), weight (C, kernel) and bias (C,); all are addresses."""
-    plan = _plan(tuple(shape), kernel, threads.count())
+    plan = _plan(tuple(shape), kernel, machine.threads())
     plan.run({"maps": x, "weights": weight, "bias": bias, "result": result})
 
 
@@ -41,7 +42,7 @@ def backwards(
         begin, end = max(0, -ahead), max(0, min(steps, steps - ahead))
         np.einsum("buc,buc->c", read[:, begin + ahead : end + ahead], given[:, begin:end], out=found[number])
 
-    threads.team(threads.count()).share_out(kernel, of_tap)
+    threads.team(machine.threads()).share_out(kernel, of_tap)
     onednn.tensor_at(to_weight, (channels, kernel))[:] = found.T
     np.einsum("buc->c", given, out=onednn.tensor_at(to_bias, (channels,)))
 

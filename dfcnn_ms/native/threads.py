@@ -10,15 +10,10 @@ from __future__ import annotations
 import _thread
 import ctypes
 import functools
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
-
-from dfcnn_ms import machine
-
-THREADS = "OMP_NUM_THREADS"
 
 _INT, _ADDRESS, _WORD = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64
 #: what a ``std::function`` of libstdc++ calls, and where it keeps that: after its 16 bytes of data, and its manager
@@ -33,12 +28,6 @@ _VIRTUAL = {
     "destroy": ctypes.CFUNCTYPE(None, _ADDRESS),
     "destroy_and_free": ctypes.CFUNCTYPE(None, _ADDRESS),
 }
-
-
-def count() -> int:
-    """How many threads compute: what MindSpore is told too, or one for each core."""
-    wish = os.environ.get(THREADS, "").split(",")[0]
-    return min(int(wish), machine.cores()) if wish.isdecimal() and int(wish) else machine.cores()
 
 
 class Team:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from dfcnn_ms import machine
 from dfcnn_ms.decoding.memory import Remembering
 from dfcnn_ms.errors import CheckpointError, DataError, DeviceError
 from dfcnn_ms.files import replacing
-from dfcnn_ms.machine import cores
 from dfcnn_ms.models.writer import Writer
 from dfcnn_ms.runtime.bundle import DECODER, MEMORY, META, Bundle
 from dfcnn_ms.runtime.loaded import Loaded, check_there
@@ -26,8 +25,6 @@ PROVIDERS = {
     "GPU": "CUDAExecutionProvider",
     "CPU": "CPUExecutionProvider",
 }
-#: for how many threads a process is meant to compute, if it says so
-THREADS = "OMP_NUM_THREADS"
 _ERRORS_ALONE = 3
 
 
@@ -86,7 +83,7 @@ def session_of(bundle: Bundle, device: str = "CPU", threads: int = 0) -> Any:
     """A session of onnxruntime with a network in it."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ALONE
-    options.intra_op_num_threads = threads or _asked_threads() or cores()
+    options.intra_op_num_threads = threads or machine.threads()
     options.enable_mem_pattern = False  # every batch has another shape
     # Threads that spin between requests take from others what they wait for (docs/serving.md).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -161,8 +158,3 @@ def _device(target: str) -> str:
             f"{', '.join(devices)}; use one of them, or the checkpoint that the file was exported from"
         )
     return target
-
-
-def _asked_threads() -> int:
-    asked = os.environ.get(THREADS, "")
-    return int(asked) if asked.isdecimal() else 0

@@ -68,7 +68,7 @@ JUDGED = {
     "2.9 without": (checks.judge_convolution(4768, 42, "AVX512_CORE"), "warn", "ONEDNN_MAX_CPU_ISA=AVX2"),
     "fast code": (checks.judge_fast_code(""), "ok", ""),
     "another processor": (checks.judge_fast_code("known for Linux on x86-64 only"), "ok", ""),
-    "no code among temporary files": (checks.judge_fast_code("... temporary files ..."), "warn", "TMPDIR"),
+    "no code among temporary files": (checks.judge_fast_code("", "a library can't be loaded"), "warn", "TMPDIR"),
     "threads": (checks.judge_threads(8, INF, None), "ok", ""),
     "as many threads as cores": (checks.judge_threads(8, INF, "8"), "ok", ""),
     "too many threads": (checks.judge_threads(2, INF, "8"), "warn", "OMP_NUM_THREADS=2"),

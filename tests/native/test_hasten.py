@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from dfcnn_ms import native
+from dfcnn_ms import machine, native
 from dfcnn_ms.config import load_config
 from dfcnn_ms.models import table
 from dfcnn_ms.models.cells import hasten as hastening
@@ -29,7 +29,7 @@ from dfcnn_ms.models.cells.hasten import (
     hasten,
 )
 from dfcnn_ms.models.cells.norm import synchronise
-from dfcnn_ms.native import convolution, layer_norm, onednn, threads
+from dfcnn_ms.native import convolution, layer_norm, onednn
 from dfcnn_ms.native.convolution import Geometry
 from dfcnn_ms.runtime.device import use_mode
 from dfcnn_ms.training.trainer import train_step
@@ -86,7 +86,7 @@ def mode(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(params=[1, 3])
 def parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Threads that compute; not more than the machine has cores."""
-    monkeypatch.setattr(threads, "count", lambda: request.param)
+    monkeypatch.setattr(machine, "threads", lambda: request.param)
     return int(request.param)
 
 
@@ -95,7 +95,7 @@ def mode_and_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """A mode of MindSpore, and threads that compute."""
     mode, count = request.param
     use_mode(mode)
-    monkeypatch.setattr(threads, "count", lambda: count)
+    monkeypatch.setattr(machine, "threads", lambda: count)
 
 
 class Slopes(nn.Cell):
@@ -138,7 +138,7 @@ def close(one: np.ndarray, other: np.ndarray) -> bool:
 
 def soiled() -> None:
     """Leaves numbers that are none wherever an operation left room for the next one."""
-    for room in onednn.bench(min(threads.count(), onednn.most_threads())).rooms.values():
+    for room in onednn.bench(min(machine.threads(), onednn.most_threads())).rooms.values():
         room[:] = 0xFF
 
 
@@ -371,7 +371,7 @@ def test_the_shape_of_a_result() -> None:
 
 def test_more_threads_than_the_library_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It sets memory aside for as many as there are cores, and eight would write beyond it."""
-    monkeypatch.setattr(threads, "count", lambda: 8 + onednn.most_threads())
+    monkeypatch.setattr(machine, "threads", lambda: 8 + onednn.most_threads())
     rng = np.random.default_rng(0)
     for _ in range(20):
         x, gradient = rng.standard_normal((2, 3072, 144), np.float32)

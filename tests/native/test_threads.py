@@ -55,10 +55,3 @@ def test_ctrl_c_waits_for_the_others() -> None:
         assert len(finished) == 1
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.parametrize(("wish", "count"), [("1", 1), ("3,2", 3), ("99", 4), ("", 4), ("none", 4), ("0", 4)])
-def test_threads_are_those_of_mindspore(wish: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(threads.THREADS, wish)
-    monkeypatch.setattr(threads.machine, "cores", lambda: 4)
-    assert threads.count() == count
