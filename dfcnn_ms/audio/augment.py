@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -316,6 +317,49 @@ class BandLimit(Augmentation):
 
 
 @dataclass(frozen=True)
+class Colour(Augmentation):
+    """Make some frequencies louder and others softer, as every microphone and every place does.
+
+    Args:
+        db: Most decibels by which a frequency becomes louder or softer. What is drawn evenly holds at 0, 1/n, 2/n, ...
+            of the way to 8 kHz, on the mel scale; between, it goes from one to the next.
+        parts: n.
+    """
+
+    db: float = 8.0
+    parts: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(0 <= self.db <= _DECIBELS[1], f"db is {self.db}; give 0 to {_DECIBELS[1]:.0f}")
+        _require(1 <= self.parts <= 100, f"parts is {self.parts}; give 1 to 100")
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        decibels = rng.uniform(-self.db, self.db, self.parts + 1)
+        places = np.linspace(0, _mel(SAMPLE_RATE / 2), self.parts + 1)
+        return _filtered(x, lambda hz: 10 ** (np.interp(_mel(hz), places, decibels) / 20))
+
+
+@dataclass(frozen=True)
+class Clip(Augmentation):
+    """Cut off what is louder than a level, as where somebody speaks too near to a microphone.
+
+    Args:
+        level_db: Range of that level, below the loudest sample.
+    """
+
+    level_db: Range = (-15.0, 0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_range("level_db", self.level_db, *(_DECIBELS[0], 0.0))
+
+    def _apply(self, x: Array, rng: np.random.Generator) -> Array:
+        level = np.abs(x).max(initial=0) * np.float32(_amplitude(rng.uniform(*self.level_db)))
+        return np.clip(x, -level, level)
+
+
+@dataclass(frozen=True)
 class SpecAugment(Augmentation):
     """Hide some bands of time and of frequency, so that the network cannot lean on any one of them.
 
@@ -410,6 +454,8 @@ WAVE_AUGMENTATIONS: dict[str, type[Augmentation]] = {
     "noise": AddNoise,
     "room": Room,
     "band_limit": BandLimit,
+    "colour": Colour,
+    "clip": Clip,
 }
 FEATURE_AUGMENTATIONS: dict[str, type[Augmentation]] = {
     "spec_augment": SpecAugment,
@@ -526,6 +572,10 @@ def _filtered(wave: Array, gain: Callable[[Array], Array], sample_rate: int = SA
     hz = np.arange(len(spectrum), dtype=np.float32) * np.float32(sample_rate / size)
     spectrum *= gain(hz).astype(np.float32)
     return np.ascontiguousarray(irfft(spectrum, size)[: len(wave)])
+
+
+def _mel(hz: NDArray[np.floating] | float) -> Any:
+    return np.log1p(np.asarray(hz) / 700.0)
 
 
 def _mask_slices(rng: np.random.Generator, length: int, count: int, width: int) -> list[slice]:

@@ -14,6 +14,8 @@ from dfcnn_ms.audio.augment import (
     WAVE_AUGMENTATIONS,
     AddNoise,
     BandLimit,
+    Clip,
+    Colour,
     FreqWarp,
     Gain,
     Room,
@@ -338,6 +340,33 @@ def test_band_limit_keeps_the_middle_and_removes_the_ends():
     for hz, db in ((1000, 0.0), (300, -3.01), (3400, -3.01), (150, -36.1), (6800, -36.1)):
         change = power_db(augment(tone(hz, 4.0), rng())[8000:-8000]) - power_db(tone(hz, 4.0)[8000:-8000])
         assert change == pytest.approx(db, abs=0.2), hz
+
+
+def test_colour_changes_each_frequency_by_its_decibels():
+    """The same generator draws the same curve for each tone; between its places it is straight on the mel scale."""
+    augment, hz, found = Colour(db=9.0, parts=4), np.geomspace(60, 7500, 24), []
+    for seed in range(12):
+        before = [tone(one, 2.0) for one in hz]
+        after = [augment(wave, np.random.default_rng(seed)) for wave in before]
+        changes = [
+            power_db(one[8000:-8000]) - power_db(other[8000:-8000]) for one, other in zip(after, before, strict=True)
+        ]
+        drawn = np.random.default_rng(seed).uniform(size=6)[1:] * 18 - 9  # the first says whether it is done at all
+        curve = np.interp(np.log1p(hz / 700), np.log1p(8000 / 700) * np.arange(5) / 4, drawn)
+        np.testing.assert_allclose(changes, curve, atol=0.2)
+        found += changes
+    assert max(found) > 5 and min(found) < -5
+
+
+def test_clip_cuts_what_is_louder_and_leaves_the_rest():
+    wave = rng().standard_normal(5000).astype(np.float32)
+    clipped = Clip(level_db=(-6.0, -6.0))(wave, rng())
+    level = np.abs(wave).max() * 10 ** (-6 / 20)
+    loud = np.abs(wave) > level
+    assert 0 < loud.sum() < len(wave) / 2
+    np.testing.assert_allclose(np.abs(clipped[loud]), level, rtol=1e-6)
+    assert np.array_equal(clipped[~loud], wave[~loud]) and (np.sign(clipped) == np.sign(wave)).all()
+    assert not Clip()(np.zeros(10, np.float32), rng()).any()
 
 
 def mask_runs(hidden: np.ndarray) -> int:
