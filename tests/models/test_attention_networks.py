@@ -244,7 +244,7 @@ def test_the_page_of_the_source_has_its_dimensions() -> None:
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("graph_mode")
-@pytest.mark.parametrize("page", ["transformer", "conformer_small", "mandarin_conformer", "mandarin_attention"])
+@pytest.mark.parametrize("page", ["transformer", "mandarin_conformer", "mandarin_attention"])
 def test_the_pages_take_a_step(page: str) -> None:
     """As they are, with 1,215 units; every weight moves."""
     config = load_config(page)
