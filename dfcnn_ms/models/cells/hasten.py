@@ -1,4 +1,4 @@
-"""On a CPU: convolutions and layer norms by the fast code of MindSpore's own oneDNN, in place of its operators."""
+"""On a CPU: layers by the fast code of the oneDNN in MindSpore's own wheel, in place of its operators."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Kernel = Callable[[Sequence[int], Sequence[tuple[int, ...]]], None]
 
 
 def hasten(network: nn.Cell) -> None:
-    """Lets the convolutions and layer norms of a network that runs in float32 on a CPU be computed by fast code.
+    """Lets the layers of a network that learns in float32 on a CPU be computed by fast code, as far as there is some.
 
     Names and values of its parameters stay, and so does everything where there is no such code.
     """
