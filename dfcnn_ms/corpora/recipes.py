@@ -58,7 +58,7 @@ def _synth_count(split: str) -> Option:
 SYNTH = {
     "task": Option(str, "what is said; digits, where no text is", tuple(TASKS)),
     "text": Option(Path, "file of sentences to say instead, a line each, in characters"),
-    "voices": Option(str, "who speaks, divided by commas: espeak, neural (default: espeak)"),
+    "voices": Option(str, "who speaks, divided by commas: espeak, neural, crowd (default: espeak)"),
     "seed": Option(int, "another seed says other things (default: 0)"),
     **{split: _synth_count(split) for split in ("train", "dev", "test")},
     "takes": Option(int, "people who say each sentence, in one rhythm; the neural voice speaks it once (default: 1)"),
