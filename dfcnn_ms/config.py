@@ -97,6 +97,8 @@ class TrainConfig(Section):
     Attributes:
         batch_size: utterances per batch and device.
         buckets: how many fixed shapes the batches have; each is compiled once.
+        room: how many times as long as it was recorded an utterance may become; what augmentation makes longer is
+            augmented anew. Batches keep room for the longest that may come, and fill it up where nothing comes.
         rate: the peak learning rate; the schedule multiplies it.
         clip_norm: largest global gradient norm; 0: no clipping.
         amp: mixed precision of the network (the loss is always float32).
@@ -121,6 +123,7 @@ class TrainConfig(Section):
     epochs: int = Field(default=20, ge=1, le=MOST_COUNTED)
     batch_size: int = Field(default=16, ge=1, le=4096)
     buckets: int = Field(default=3, ge=1, le=100)
+    room: float = Field(default=100.0, ge=1, le=100)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     rate: float = Field(default=1e-3, gt=0, le=1000)
     weight_decay: float = Field(default=0.0, ge=0, le=1000)

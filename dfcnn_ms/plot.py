@@ -154,6 +154,7 @@ def file_corpus(config: Config, path: str) -> Corpus:
         augment_wave=config.augment.wave,
         augment_features=config.augment.features,
         seed=config.train.seed,
+        room=config.train.room,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,12 @@ from dfcnn_ms.training.cache import FeatureCache
 from dfcnn_ms.training.pack import Records
 
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+Heard = TypeVar("Heard")
+
+#: how often an utterance is augmented anew that became too long
+_ATTEMPTS = 30
+#: of a generator: a seed, an epoch, an utterance
+_SHORTEST_KEY = 3
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Corpus:
         seed: makes the augmentation of every (utterance, epoch) reproducible.
         cache: features that were computed before, or None.
         sound: packed samples, or None: then they are read from the sound files.
+        room: how many times as long as it was recorded an utterance may become; what would be longer is augmented anew.
     """
 
     utterances: Sequence[Utterance]
@@ -46,6 +53,7 @@ class Corpus:
     seed: int = 0
     cache: FeatureCache | Records | None = None
     sound: Records | None = None
+    room: float = math.inf
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -64,13 +72,32 @@ class Corpus:
         """
         if self.cache is None:
             return self.augmented(index, epoch, take)[1]
-        return _applied(self.cache[index], self.augment_features, self._rng(index, epoch, take))
+        stored = self.cache[index]
+        return self._fitting(index, (epoch, take), lambda rng: _applied(stored, self.augment_features, rng), len)
 
     def augmented(self, index: int, epoch: int = 0, take: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """The augmented samples (N,) of one utterance, and what becomes of them: the features (T, F)."""
-        rng = self._rng(index, epoch, take)
-        wave = _applied(self.wave(index), self.augment_wave, rng)
-        return wave, _applied(self._heard(wave, rng), self.augment_features, rng)
+        recorded = self.wave(index)
+
+        def heard(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+            wave = _applied(recorded, self.augment_wave, rng)
+            return wave, _applied(self._heard(wave, rng), self.augment_features, rng)
+
+        return self._fitting(index, (epoch, take), heard, lambda both: len(both[1]))
+
+    def _fitting(
+        self,
+        index: int,
+        when: tuple[int, int],
+        make: Callable[[np.random.Generator], Heard],
+        frames: Callable[[Heard], int],
+    ) -> Heard:
+        """What ``make`` makes, by one generator after the other until it has room."""
+        for attempt in range(_ATTEMPTS):
+            made = make(self._rng(index, *when, attempt))
+            if frames(made) <= self.longest_frames[index]:
+                break
+        return made
 
     def _heard(self, wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The features (T, F) of samples, by way of a changed spectrum where one is to be changed."""
@@ -80,8 +107,11 @@ class Corpus:
         spectrum = _applied(features.spectrum(wave), self.augment_spectrum, rng)
         return self.frontend.normalised(features.from_spectrum(spectrum))
 
-    def _rng(self, index: int, epoch: int, take: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, epoch, index, take) if take else (self.seed, epoch, index))
+    def _rng(self, index: int, epoch: int, take: int, attempt: int) -> np.random.Generator:
+        key: tuple[int, ...] = (self.seed, epoch, index, take, attempt)
+        while key[-1] == 0 and len(key) > _SHORTEST_KEY:
+            key = key[:-1]
+        return np.random.default_rng(key)
 
     @cached_property
     def longest_frames(self) -> list[int]:
@@ -92,7 +122,9 @@ class Corpus:
         """The most frames that :meth:`features` may return for one utterance."""
         wave, features = self._stretch
         samples = math.ceil(self.utterances[index].seconds * SAMPLE_RATE) + 1
-        return math.ceil(self.frontend.features.num_frames(math.ceil(samples * wave)) * features)
+        count = self.frontend.features.num_frames
+        most = math.ceil(count(math.ceil(samples * wave)) * features)
+        return most if wave * features <= self.room else min(most, math.ceil(count(samples) * self.room))
 
     @cached_property
     def _stretch(self) -> tuple[float, float]:
@@ -122,6 +154,7 @@ def open_corpus(
     augment_features: tuple[Augmentation, ...] = (),
     augment_spectrum: tuple[Augmentation, ...] = (),
     seed: int = 0,
+    room: float = math.inf,
 ) -> Corpus:
     """A corpus that is read from its files, from its pack, or from features cached in the folder ``cache``."""
     if cache is not None and packed is not None:
@@ -140,7 +173,8 @@ def open_corpus(
         getattr(augment, "check", lambda: None)()
     stored = None if cache is None else FeatureCache.open(cache, utterances, frontend)
     pictures, sound = (packed, None) if packed is not None and packed.bins else (stored, packed)
-    return Corpus(utterances, labels, frontend, augment_wave, augment_features, augment_spectrum, seed, pictures, sound)
+    steps = augment_wave, augment_features, augment_spectrum
+    return Corpus(utterances, labels, frontend, *steps, seed, pictures, sound, room)
 
 
 def _check_no_clip(

@@ -153,6 +153,7 @@ def source(
         augment_spectrum=config.augment.spectrum if training else (),
         augment_features=config.augment.features if training else (),
         seed=settings.seed,
+        room=settings.room,
     )
     plan = plan_batches(
         corpus.longest_frames,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -117,6 +118,28 @@ def test_an_utterance_that_comes_twice_in_an_epoch_is_augmented_in_two_ways(utte
     assert [take for index, take in rows if index == 0] == list(range(sum(index == 0 for index, _ in rows)))
     assert not np.array_equal(corpus.features(3, 0, 0), corpus.features(3, 0, 1))
     np.testing.assert_array_equal(corpus.features(3, 0, 1), corpus.features(3, 0, 1))
+
+
+@pytest.mark.parametrize("where", ["wave", "features"])
+def test_what_augmentation_makes_too_long_is_augmented_anew(utterances, where):
+    """All that fits stays as it was; the rest is drawn again until it fits, and differs from epoch to epoch."""
+    options = {"augment_wave": (Speed(factors=(0.8, 1.0, 1.25)),)}
+    if where == "features":
+        options = {"augment_features": (TimeStretch(0.8, 1.25),)}
+    free, tight = (source(utterances, room=room, **options).corpus for room in (math.inf, 1.1))
+    plain = source(utterances).corpus
+    again, lengths = 0, set()
+    for epoch in range(12):
+        for index in range(len(utterances)):
+            wanted, got = free.features(index, epoch), tight.features(index, epoch)
+            allowed = math.ceil(1.1 * len(plain.features(index)) + 1.1)
+            assert len(got) <= tight.frames(index) <= allowed
+            if len(wanted) <= tight.frames(index):
+                np.testing.assert_array_equal(got, wanted)
+            again += len(wanted) > tight.frames(index)
+            lengths.add(len(got) / len(plain.features(index)))
+    assert again > 10 and min(lengths) < 0.85 and max(lengths) > 0.95
+    assert max(tight.longest_frames) < max(free.longest_frames)
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=25), st.integers(1, 5))
