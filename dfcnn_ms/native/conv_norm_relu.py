@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dfcnn_ms import machine
 from dfcnn_ms.native import convolution, onednn
 from dfcnn_ms.native.convolution import Geometry
 from dfcnn_ms.native.onednn import Memory, Plan
@@ -50,7 +49,7 @@ class Unit:
     @property
     def kept(self) -> list[tuple[int, ...]]:
         """The shapes of what the gradients need; the first is that of the maps, with room for more channels."""
-        return _plans(self, machine.threads()).kept
+        return _plans(self).kept
 
 
 def forwards(
@@ -65,7 +64,7 @@ def forwards(
     scales = np.stack([onednn.tensor_at(one, width) for one in (gamma, beta)])
     places = {"maps": maps, "lengths": lengths, "weights": weights, "scales": scales.ctypes.data, "result": result}
     places |= dict(zip(_STATISTICS, statistics, strict=True)) | dict(zip(_KEPT, kept, strict=True))
-    _plans(unit, machine.threads()).forwards.run(places)
+    _plans(unit).forwards.run(places)
     rows, _, height, width_of_maps = unit.geometry.result
     count = rows * height * width_of_maps
     for source, found, target, factor in zip(moving, statistics, moved, (1.0, count / max(1, count - 1)), strict=True):
@@ -88,14 +87,14 @@ def backwards(
     places |= dict(zip(_STATISTICS, statistics, strict=True)) | dict(zip(_KEPT, kept, strict=True))
     places["to result"] = gradient
     asked = {name: place for name, place in zip(_WRITTEN, written, strict=False) if place is not None}
-    _plans(unit, machine.threads()).backwards(tuple(asked)).run(places | asked)
+    _plans(unit).backwards(tuple(asked)).run(places | asked)
     for place, found in zip(written[len(_WRITTEN) :], to_scales, strict=True):
         if place is not None:
             onednn.tensor_at(place, width)[:] = found
 
 
 @functools.cache  # oneDNN writes code for each shape once; a training has a handful of them
-def _plans(unit: Unit, _: int) -> _Plans:
+def _plans(unit: Unit) -> _Plans:
     return _Plans(unit)
 
 

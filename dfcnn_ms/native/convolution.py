@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dfcnn_ms import machine
 from dfcnn_ms.native import onednn
 from dfcnn_ms.native.onednn import Plan
 
@@ -69,7 +68,7 @@ class Geometry:
 
 def convolve(geometry: Geometry, maps: int, weights: int, result: int) -> None:
     """Writes the result (B, C', H', W'); all are addresses."""
-    _forwards(geometry, machine.threads()).run({"maps": maps, "weights": weights, "result": result})
+    _forwards(geometry).run({"maps": maps, "weights": weights, "result": result})
 
 
 def backwards(
@@ -78,11 +77,11 @@ def backwards(
     """Writes the gradients of maps and weights, or of one of them, from that of the result; all are addresses."""
     places = {"maps": maps, "weights": weights, "to result": gradient, "to maps": to_maps, "to weights": to_weights}
     written = {name: place for name, place in places.items() if place is not None}
-    _backwards(geometry, tuple(written), machine.threads()).run(written)
+    _backwards(geometry, tuple(written)).run(written)
 
 
 @functools.cache  # oneDNN writes code for each shape once; a training has a handful of them
-def _forwards(geometry: Geometry, _: int) -> Plan:
+def _forwards(geometry: Geometry) -> Plan:
     plan = Plan()
     plan.give("maps", onednn.as_it_lies(geometry.maps))
     plan.give("weights", onednn.as_it_lies(geometry.kernel))
@@ -92,7 +91,7 @@ def _forwards(geometry: Geometry, _: int) -> Plan:
 
 
 @functools.cache
-def _backwards(geometry: Geometry, tensors: tuple[str, ...], _: int) -> Plan:
+def _backwards(geometry: Geometry, tensors: tuple[str, ...]) -> Plan:
     plan = Plan()
     shapes = {"maps": geometry.maps, "weights": geometry.kernel, "result": geometry.result}
     for name in tensors:
@@ -132,9 +131,9 @@ def choice(kind: str, geometry: Geometry) -> ctypes.c_void_p:
     return _chosen(kind, geometry, onednn.as_you_like)
 
 
-def with_bias(geometry: Geometry, layout: Callable[[Shape], Any]) -> ctypes.c_void_p:
-    """Forwards, with a bias for each channel of the result, of maps in a layout."""
-    return _chosen("forward", geometry, layout, onednn.as_it_lies(geometry.weights[:1]))
+def with_bias(geometry: Geometry) -> ctypes.c_void_p:
+    """Forwards, with a bias for each channel of the result, of maps whose channels lie side by side."""
+    return _chosen("forward", geometry, onednn.channels_last, onednn.as_it_lies(geometry.weights[:1]))
 
 
 def _chosen(kind: str, geometry: Geometry, layout: Callable[[Shape], Any], bias: Any = None) -> ctypes.c_void_p:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from dfcnn_ms import machine
 from dfcnn_ms.native import onednn
 from dfcnn_ms.native.onednn import Plan
 
@@ -15,7 +14,7 @@ Shape = Sequence[int]
 
 def forwards(rows: int, weights: Shape, x: int, weight: int, bias: int, result: int) -> None:
     """Writes x (rows, D) times the transposed weight, plus the bias (D',); all are addresses."""
-    plan = _forwards(rows, tuple(weights), machine.threads())
+    plan = _forwards(rows, tuple(weights))
     plan.run({"x": x, "weights": weight, "bias": bias, "result": result})
 
 
@@ -25,7 +24,7 @@ def backwards(
     """Writes the gradients of the three from that of the result; all are addresses."""
     places = {"x": x, "weights": weight, "to result": gradient}
     places |= {"to x": to_x, "to weights": to_weight, "to bias": to_bias}
-    _backwards(rows, tuple(weights), machine.threads()).run(places)
+    _backwards(rows, tuple(weights)).run(places)
 
 
 def _plan(rows: int, weights: tuple[int, ...], *names: str) -> Plan:
@@ -37,7 +36,7 @@ def _plan(rows: int, weights: tuple[int, ...], *names: str) -> Plan:
 
 
 @functools.cache  # a training has a handful of shapes
-def _forwards(rows: int, weights: tuple[int, ...], _: int) -> Plan:
+def _forwards(rows: int, weights: tuple[int, ...]) -> Plan:
     plan = _plan(rows, weights, *(names := ("x", "weights", "bias", "result")))
     choice = onednn.chosen("inner_product_forward", onednn.FORWARD_TRAINING, *(plan.layout(name) for name in names))
     reads = {"x": onednn.SOURCE, "weights": onednn.WEIGHTS, "bias": onednn.BIAS}
@@ -46,7 +45,7 @@ def _forwards(rows: int, weights: tuple[int, ...], _: int) -> Plan:
 
 
 @functools.cache
-def _backwards(rows: int, weights: tuple[int, ...], _: int) -> Plan:
+def _backwards(rows: int, weights: tuple[int, ...]) -> Plan:
     plan = _plan(rows, weights, "x", "weights", "to result", "to x", "to weights", "to bias")
     x, weight, bias, result = (plan.layout(name) for name in ("x", "weights", "to bias", "to result"))
     hint = onednn.chosen("inner_product_forward", onednn.FORWARD_TRAINING, x, weight, bias, result)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from dfcnn_ms import machine
 from dfcnn_ms.native import onednn
 from dfcnn_ms.native.onednn import Plan
 
@@ -24,7 +23,7 @@ def normalise(
     width = shape[-1]
     scale = np.stack([onednn.tensor_at(gamma, (width,)), onednn.tensor_at(beta, (width,))])
     places = {"x": x, "result": result, "mean": mean, "variance": variance, "scales": scale.ctypes.data}
-    _plan(math.prod(shape[:-1]), width, epsilon, False, machine.threads()).run(places)
+    _plan(math.prod(shape[:-1]), width, epsilon, False).run(places)
 
 
 def backwards(
@@ -37,12 +36,12 @@ def backwards(
     to_scale = np.empty((2, width), np.float32)
     places = {"x": x, "to result": gradient, "to x": to_x, "mean": mean, "variance": variance}
     places |= {"scales": scale.ctypes.data, "to scales": to_scale.ctypes.data}
-    _plan(math.prod(shape[:-1]), width, epsilon, True, machine.threads()).run(places)
+    _plan(math.prod(shape[:-1]), width, epsilon, True).run(places)
     onednn.tensor_at(to_gamma, (width,))[:], onednn.tensor_at(to_beta, (width,))[:] = to_scale
 
 
 @functools.cache  # a training has a handful of shapes
-def _plan(rows: int, width: int, epsilon: float, is_backward: bool, _: int) -> Plan:
+def _plan(rows: int, width: int, epsilon: float, is_backward: bool) -> Plan:
     wide, narrow, scales = (onednn.as_it_lies(shape) for shape in ((rows, width), (rows,), (2, width)))
     how: tuple[Any, ...] = (wide, narrow, ctypes.c_float(epsilon), _SCALED)
     choice = onednn.chosen("layer_normalization_forward", onednn.FORWARD_TRAINING, *how)

@@ -22,7 +22,7 @@ Shape = Sequence[int]
 
 def convolve(shape: Shape, kernel: int, x: int, weight: int, bias: int, result: int) -> None:
     """Writes, as many steps as there are, from x (B, U, C), weight (C, kernel) and bias (C,); all are addresses."""
-    plan = _plan(tuple(shape), kernel, machine.threads())
+    plan = _plan(tuple(shape), kernel)
     plan.run({"maps": x, "weights": weight, "bias": bias, "result": result})
 
 
@@ -48,7 +48,7 @@ def backwards(
 
 
 @functools.cache  # a training has a handful of shapes
-def _plan(shape: tuple[int, int, int], kernel: int, _: int) -> Plan:
+def _plan(shape: tuple[int, int, int], kernel: int) -> Plan:
     rows, steps, channels = shape
     beside = kernel // 2
     geometry = Geometry(
@@ -60,6 +60,5 @@ def _plan(shape: tuple[int, int, int], kernel: int, _: int) -> Plan:
     plan.give("bias", onednn.as_it_lies((channels,)))
     plan.give("result", onednn.channels_last(geometry.result))
     reads = {"maps": onednn.SOURCE, "weights": onednn.WEIGHTS, "bias": onednn.BIAS}
-    choice = convolution.with_bias(geometry, onednn.channels_last)
-    plan.then(choice, reads, {"result": onednn.RESULT})
+    plan.then(convolution.with_bias(geometry), reads, {"result": onednn.RESULT})
     return plan

@@ -24,8 +24,6 @@ Heard = TypeVar("Heard")
 
 #: how often an utterance is augmented anew that became too long
 _ATTEMPTS = 30
-#: of a generator: a seed, an epoch, an utterance
-_SHORTEST_KEY = 3
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Corpus:
         frames: Callable[[Heard], int],
     ) -> Heard:
         """What ``make`` makes, by one generator after the other until it has room."""
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS if self._is_tight else 1):
             made = make(self._rng(index, *when, attempt))
             if frames(made) <= self.longest_frames[index]:
                 break
@@ -108,10 +106,8 @@ class Corpus:
         return self.frontend.normalised(features.from_spectrum(spectrum))
 
     def _rng(self, index: int, epoch: int, take: int, attempt: int) -> np.random.Generator:
-        key: tuple[int, ...] = (self.seed, epoch, index, take, attempt)
-        while key[-1] == 0 and len(key) > _SHORTEST_KEY:
-            key = key[:-1]
-        return np.random.default_rng(key)
+        later = (take, attempt) if attempt else (take,) if take else ()
+        return np.random.default_rng((self.seed, epoch, index, *later))
 
     @cached_property
     def longest_frames(self) -> list[int]:
@@ -124,7 +120,12 @@ class Corpus:
         samples = math.ceil(self.utterances[index].seconds * SAMPLE_RATE) + 1
         count = self.frontend.features.num_frames
         most = math.ceil(count(math.ceil(samples * wave)) * features)
-        return most if wave * features <= self.room else min(most, math.ceil(count(samples) * self.room))
+        return min(most, math.ceil(count(samples) * self.room)) if self._is_tight else most
+
+    @property
+    def _is_tight(self) -> bool:
+        """Whether augmentation may make an utterance longer than there is room for."""
+        return math.prod(self._stretch) > self.room
 
     @cached_property
     def _stretch(self) -> tuple[float, float]:

@@ -142,6 +142,19 @@ def test_what_augmentation_makes_too_long_is_augmented_anew(utterances, where):
     assert max(tight.longest_frames) < max(free.longest_frames)
 
 
+def test_without_a_limit_nothing_is_augmented_anew(utterances):
+    """Not even what a step makes longer without saying so: its batch may have room for it all the same."""
+    drawn = []
+
+    def step(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        drawn.append(rng.random())
+        return np.pad(x, (0, 800))
+
+    corpus = source(utterances, augment_wave=(step,)).corpus
+    assert len(corpus.features(3)) > corpus.frames(3)
+    assert drawn == [np.random.default_rng((corpus.seed, 0, 3)).random()]
+
+
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=25), st.integers(1, 5))
 @settings(deadline=None)
 def test_shapes_pad_as_little_as_any_choice_of_shapes(lengths, buckets):
