@@ -25,7 +25,7 @@ from dfcnn_ms.runtime.loaders import loader_of
 
 EXAMPLE = "python -m dfcnn_ms.ngram train --text train.txt --order 3 --out lm.bin"
 
-SUFFIXES = (".arpa", ".bin")
+SUFFIXES = (".arpa", ".bin", ".lmz")
 #: utterances that tuning listens to, when the development set is larger
 MOST_UTTERANCES = 1000
 
@@ -75,12 +75,16 @@ def _add_text(arguments: argparse.ArgumentParser, *, required: bool) -> None:
 
 
 def _add_model(arguments: argparse.ArgumentParser) -> None:
-    arguments.add_argument("--lm", type=Path, required=True, metavar="FILE", help="the model, .arpa (also .gz) or .bin")
+    arguments.add_argument("--lm", type=Path, required=True, metavar="FILE", help="the model, .arpa (also .gz), .bin, .lmz")
 
 
 def _add_out(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help=".arpa is text, .bin is mapped into memory"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".arpa is text, .bin is mapped into memory, .lmz is a sixth as long, in 255 steps of probability",
     )
 
 
@@ -181,7 +185,7 @@ def prune_model(options: argparse.Namespace) -> None:
 
 
 def convert_model(options: argparse.Namespace) -> None:
-    """Writes a model in the other format."""
+    """Writes a model in another format."""
     cli.check_output("--out", options.out, SUFFIXES)
     cli.check_inputs(options, ["--out"])
     model = NgramModel.load(options.lm)
@@ -212,7 +216,7 @@ ACTIONS = {
     "train": Action("estimate a model from text", "--text train.txt --order 3 --out lm.bin", _add_train, train_model),
     "perplexity": Action("measure a model on text", "--lm lm.bin --text test.txt", _add_perplexity, print_perplexity),
     "prune": Action("make a model smaller", "--lm lm.bin --threshold 1e-7 --out small.bin", _add_prune, prune_model),
-    "convert": Action("write a model as .arpa or .bin", "--lm lm.arpa --out lm.bin", _add_convert, convert_model),
+    "convert": Action("write a model in another format", "--lm lm.arpa --out lm.bin", _add_convert, convert_model),
     "tune": Action(
         "fit weight and length bonus to a checkpoint", "--ckpt dfcnn.ckpt --lm lm.bin", _add_tune, tune_model
     ),

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: the folder, inside the package in a checkout and in a wheel
 ASSETS = Path(__file__).parents[1] / "assets"
 CONTENTS = "contents.json"
-NETWORK, LANGUAGE, CHARACTERS = "mandarin.npz", "syllables.bin", "hanzi.bin.xz"
+NETWORK, LANGUAGE, CHARACTERS = "mandarin.npz", "syllables.lmz", "hanzi.bin.xz"
 #: of the table of contents
 FORMAT = 1
 #: bytes of all files together

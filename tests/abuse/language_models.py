@@ -68,6 +68,23 @@ def _binary(data: bytes, random: Random) -> bytes:
     return data[:12] + struct.pack("<I", zlib.crc32(data[16:])) + data[16:]
 
 
+def _compact(data: bytes, random: Random) -> bytes:
+    """Damaged anywhere; or behind the checksum; or what is compressed, and compressed again."""
+    if random.random() < 0.2:
+        return damaged(data, random)
+    (table,) = struct.unpack_from("<Q", data, 16)
+    said, packed = data[32 : 32 + table], data[32 + table :]
+    part = random.choice(("table", "packed", "content", "content"))
+    if part == "table":
+        said = damaged_text(said, random)
+    elif part == "packed":
+        packed = damaged(packed, random)
+    else:
+        packed = zlib.compress(damaged(zlib.decompress(packed), random))
+    checked = struct.pack("<Q8x", len(said)) + said + packed
+    return data[:12] + struct.pack("<I", zlib.crc32(checked)) + checked
+
+
 def _use_ngrams(path: Path) -> None:
     model = NgramModel.load(path)
     for sentence in SENTENCES:
@@ -125,5 +142,6 @@ FORMATS = {
     "arpa": Format(lambda: _saved(ngrams(), ".arpa"), damaged_text, _use_ngrams, ".arpa"),
     "arpa_gz": Format(_zipped, damaged, _use_ngrams, ".arpa.gz"),
     "binary": Format(lambda: _saved(ngrams(), ".bin"), _binary, _use_ngrams, ".bin"),
+    "compact": Format(lambda: _saved(ngrams(), ".lmz"), _compact, _use_ngrams, ".lmz"),
     "characters": Format(lambda: _saved(characters(), ".bin"), _archive, _use_characters, ".bin"),
 }

@@ -51,7 +51,7 @@ def test_it_holds_each_part_and_their_hashes(parts: Parts, files: dict[str, byte
     known = json.loads(files[CONTENTS])["sha256"]
     assert known == {name: in_the_box.sha256(content) for name, content in files.items() if name != CONTENTS}
     (tmp_path / LANGUAGE).write_bytes(files[LANGUAGE])
-    assert files[LANGUAGE].startswith(b"DFCNN-LM")  # a binary, whatever it was before
+    assert files[LANGUAGE].startswith(b"DFCNN-LZ")  # compact, whatever it was before
     given, got = NgramModel.load(parts.language), NgramModel.load(tmp_path / LANGUAGE)
     assert got.score([["yi1", "er4"]]) == given.score([["yi1", "er4"]])
 

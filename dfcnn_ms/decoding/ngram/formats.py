@@ -1,6 +1,6 @@
-"""Language models on the disk: ARPA, told by its content, and a binary that is mapped into memory.
+"""Language models on the disk, told by their content: ARPA, a binary that is mapped into memory, and a compact one.
 
-The binary is a head of 32 bytes (magic, version, checksum of all that follows, length of the table), a table in JSON
+The compact one has a module of its own. The binary is a head of 32 bytes (magic, version, checksum of all that follows, length of the table), a table in JSON
 (order, number of words, length of each array), and the arrays of the trie as they lie in memory, each at a multiple of
 64 bytes; little-endian. The words stand as UTF-8 between line breaks in front of the arrays.
 """
@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dfcnn_ms.decoding.ngram import arpa
-from dfcnn_ms.decoding.ngram.assembly import assemble
+from dfcnn_ms.decoding.ngram import arpa, compact
+from dfcnn_ms.decoding.ngram.assembly import assemble, take_apart
 from dfcnn_ms.decoding.ngram.checks import fault
-from dfcnn_ms.decoding.ngram.trie import Level, Trie
+from dfcnn_ms.decoding.ngram.trie import Trie
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import replacing
 
@@ -40,25 +40,23 @@ def load(path: Path) -> tuple[tuple[str, ...], Trie]:
     start = _first_bytes(path, len(_KENLM))
     if start.startswith(MAGIC):
         return _map(path)
+    if start.startswith(compact.MAGIC):
+        return compact.read(path)
     if start == _KENLM:
         raise DataError(f"{path}: a binary of KenLM, which only KenLM reads; give the ARPA file it was made of")
     words, levels = arpa.read(path)
     return words, assemble(levels)
 
 
-def save(path: Path, words: Sequence[str], model: Trie | Sequence[Level]) -> None:
-    """Writes levels as ARPA and a trie as the binary, whole or not at all."""
+def save(path: Path, words: Sequence[str], trie: Trie) -> None:
+    """Writes a model in the format that the name ends with, the binary if with none, whole or not at all."""
     with replacing(path) as temporary:
-        if not isinstance(model, Trie):
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
-                arpa.write(file, words, model)
-        else:
-            _write(temporary, words, model)
+        WRITERS.get(path.suffix, _write)(temporary, words, trie)
 
 
 def _first_bytes(path: Path, number: int) -> bytes:
     if path.is_dir():
-        raise DataError(f"{path}: is a directory, wanted a language model (.arpa or .bin)")
+        raise DataError(f"{path}: is a directory, wanted a language model (.arpa, .bin or .lmz)")
     try:
         with path.open("rb") as file:
             start = file.read(number)
@@ -67,8 +65,13 @@ def _first_bytes(path: Path, number: int) -> bytes:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     if not start:
-        raise DataError(f"{path}: empty file, wanted a language model (.arpa or .bin)")
+        raise DataError(f"{path}: empty file, wanted a language model (.arpa, .bin or .lmz)")
     return start
+
+
+def _write_arpa(path: Path, words: Sequence[str], trie: Trie) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        arpa.write(file, words, take_apart(trie))
 
 
 def _write(path: Path, words: Sequence[str], trie: Trie) -> None:
@@ -87,6 +90,14 @@ def _write(path: Path, words: Sequence[str], trie: Trie) -> None:
                 position += len(part)
         file.seek(0)
         file.write(_HEAD.pack(MAGIC, VERSION, checksum, len(coded)))
+
+
+#: by the end of the file's name
+WRITERS: dict[str, Callable[[Path, Sequence[str], Trie], None]] = {
+    ".arpa": _write_arpa,
+    ".bin": _write,
+    ".lmz": compact.write,
+}
 
 
 def _map(path: Path) -> tuple[tuple[str, ...], Trie]:

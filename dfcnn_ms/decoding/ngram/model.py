@@ -69,7 +69,7 @@ class NgramModel:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> NgramModel:
-        """Opens an ARPA file (also gzipped) or a binary of :meth:`save`, whichever it is.
+        """Opens an ARPA file (also gzipped) or another one of :meth:`save`, whichever it is.
 
         Raises:
             DataError: the file is missing, truncated, corrupt or something else.
@@ -79,10 +79,12 @@ class NgramModel:
         return cls(*load(Path(path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes ARPA where the name ends in `.arpa`, and the binary that is mapped into memory otherwise."""
+        """Writes ARPA where the name ends in `.arpa`, the compact form, which rounds, where it ends in `.lmz`, and the
+        binary that is mapped into memory otherwise.
+        """
         from dfcnn_ms.decoding.ngram.formats import save
 
-        save(Path(path), self.words, self.levels() if Path(path).suffix == ".arpa" else self.trie)
+        save(Path(path), self.words, self.trie)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
