@@ -1,7 +1,7 @@
 """The figures of a model card: errors by test set, in noise, and in slow and fast speech.
 
     python benchmarks/card.py voices=data/neural/test.jsonl words=data/words/test.jsonl
-    python benchmarks/card.py --ckpt mandarin.ckpt --lm syllables.bin words=data/words/test.jsonl --worse words
+    python benchmarks/card.py --ckpt mandarin.ckpt --lm syllables.lmz words=data/words/test.jsonl --worse words
 
 prints rows of Markdown tables; without ``--ckpt`` for the network in the box, which brings its language model along.
 ``--worse NAME`` hears that set again with noise of four levels added, and spoken slower and faster (by Praat: the pitch

@@ -13,7 +13,7 @@ from dfcnn_ms.exporting.formats import FORMATS, Job
 from dfcnn_ms.runtime import half
 from dfcnn_ms.runtime.in_the_box import ASSETS
 
-EXAMPLE = "python -m dfcnn_ms.box --ckpt dfcnn.ckpt --lm syllables.bin --hanzi-model hanzi.bin"
+EXAMPLE = "python -m dfcnn_ms.box --ckpt dfcnn.ckpt --lm syllables.lmz --hanzi-model hanzi.bin"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dfcnn_ms import cli
-from dfcnn_ms.decoding import DECODERS
+from dfcnn_ms.decoding import DECODERS, Decoder
+from dfcnn_ms.decoding.beam import BEAM
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.decoding.ngram.pruning import check_threshold
@@ -75,7 +76,9 @@ def _add_text(arguments: argparse.ArgumentParser, *, required: bool) -> None:
 
 
 def _add_model(arguments: argparse.ArgumentParser) -> None:
-    arguments.add_argument("--lm", type=Path, required=True, metavar="FILE", help="the model, .arpa (also .gz), .bin, .lmz")
+    arguments.add_argument(
+        "--lm", type=Path, required=True, metavar="FILE", help="a model, .arpa (also .gz), .bin, .lmz"
+    )
 
 
 def _add_out(arguments: argparse.ArgumentParser) -> None:
@@ -137,7 +140,10 @@ def _add_tune(arguments: argparse.ArgumentParser) -> None:
         "--manifest", type=Path, metavar="FILE", help="default: the dev set that the checkpoint remembers"
     )
     arguments.add_argument("--decoder", choices=tuple(DECODERS), default="beam", help="default: beam")
-    arguments.add_argument("--beam", type=int, default=10, metavar="N", help="width of the search (default: 10)")
+    arguments.add_argument("--beam", type=int, metavar="N", help=f"width of the search (default: {BEAM}), kept too")
+    arguments.add_argument(
+        "--min-log-prob", type=float, metavar="X", help="leave out syllables less probable, such as -8; kept too"
+    )
     arguments.add_argument(
         "--weights", nargs="+", type=float, default=Grid().lm_weights, metavar="X", help="weights to try first"
     )
@@ -197,6 +203,10 @@ def tune_model(options: argparse.Namespace) -> None:
     """Fits weight and length bonus, and writes them into the checkpoint."""
     choice = Choice(decoder=options.decoder, beam=options.beam, lm=options.lm)
     choice.check()
+    if options.min_log_prob is not None and not options.min_log_prob <= 0:
+        raise ConfigError(
+            f"--min-log-prob {options.min_log_prob:g}: wanted the logarithm of a probability, 0 or less, such as -8"
+        )
     NgramModel.load(options.lm)  # what is wrong with it is told before the network loads
     grid = Grid(tuple(options.weights), tuple(options.bonuses))
     recognizer = Recognizer.load(options.ckpt, options.device_target)
@@ -204,11 +214,12 @@ def tune_model(options: argparse.Namespace) -> None:
     utterances = read_set(recognizer, manifest)
     utterances = utterances[:: -(-len(utterances) // MOST_UTTERANCES)]
     references = [recognizer.vocabulary.encode(one.pinyin, where=one.where, allow_unknown=True) for one in utterances]
-    search = decoders(choice, recognizer.vocabulary, {}, recognizer.task.outputs).decoder
+    wide = {} if options.min_log_prob is None else {"min_log_prob": options.min_log_prob}
+    search = decoders(choice, recognizer.vocabulary, wide, recognizer.task.outputs).decoder
     outputs = {index: log_probs.copy() for index, log_probs in each_output(recognizer, utterances)}
     log_probs = [outputs[index] for index in range(len(utterances))]
     best = tune(search, log_probs, references, grid, watch=_print_trial)
-    _store(options.ckpt, best)
+    _store(options.ckpt, best, search)
     print(f"{_row(best)}: the best on {len(utterances)} utterances of {manifest}, now in {options.ckpt}")
 
 
@@ -246,8 +257,11 @@ def _print_trial(trial: Trial) -> None:
     tqdm.write(_row(trial))
 
 
-def _store(ckpt: Path, best: Trial) -> None:
-    loader_of(ckpt).update_decoding(ckpt, {"lm_weight": best.lm_weight, "length_bonus": best.length_bonus})
+def _store(ckpt: Path, best: Trial, search: Decoder) -> None:
+    """The two weights, and how wide the search was for which they are the best."""
+    wide = {name: getattr(search, name) for name in ("beam", "min_log_prob") if hasattr(search, name)}
+    found = {"lm_weight": best.lm_weight, "length_bonus": best.length_bonus, **wide}
+    loader_of(ckpt).update_decoding(ckpt, found)
 
 
 if __name__ == "__main__":

@@ -110,6 +110,11 @@ class BeamSearch(BaseDecoder):
         if choice.lm:
             from dfcnn_ms.decoding.ngram import NgramModel
 
+            # As wide as it was when the two weights were found.
+            if not choice.beam:
+                search["beam"] = max(int(stored.get("beam", BEAM)), choice.nbest)
+            least = stored.get("min_log_prob", cls.min_log_prob)
+            search["min_log_prob"] = min(least, search.get("min_log_prob", least))
             found["lm"] = cls(
                 **search,
                 language=NgramModel.load(choice.lm).scorer(vocabulary.symbols),

@@ -28,7 +28,8 @@ class Meta:
         manifests: split -> absolute path of the manifest, where it was when training ran.
         epoch, step: where training stood.
         metrics: figures of the epoch that was saved, such as ``dev_syllable_error_rate``.
-        decoding: what was tuned on the dev set after training: ``lm_weight``, ``length_bonus``, ``temperature``.
+        decoding: what was tuned on the dev set after training: ``lm_weight``, ``length_bonus``, how wide the
+            search for them was (``beam``, ``min_log_prob``), ``temperature``.
         adapted: of a network that was adapted to a voice: from which one, with how many minutes of sound, and how.
         training: everything but numbers that a resumed training needs, in a checkpoint that can be resumed.
     """

@@ -207,7 +207,7 @@ def test_a_box_that_is_not_whole_is_one_sentence(made: Path, tmp_path: Path, mon
     (broken / LANGUAGE).unlink()
     monkeypatch.setattr(in_the_box, "ASSETS", broken)
     for command, arguments in (*HEARING, (serve, [])):
-        with pytest.raises(CheckpointError, match=r"syllables\.bin: is missing, .*; install dfcnn-ms again, or name"):
+        with pytest.raises(CheckpointError, match=r"syllables\.lmz: is missing, .*; install dfcnn-ms again, or name"):
             command.main(arguments)
 
 

@@ -13,8 +13,10 @@ import pytest
 from dfcnn_ms import cli, ngram
 from dfcnn_ms.audio.wave import write_wave
 from dfcnn_ms.config import load_config
+from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.decoding.ngram.sentences import read_sentences
+from dfcnn_ms.decoding.options import decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.runtime.meta import Meta
@@ -196,6 +198,10 @@ BAD = {
     "tune with a missing model": (("tune", "--lm", "no.bin", "--ckpt", "no.ckpt"), "--lm no.bin: no such file"),
     "tune with a text": (("tune", "--lm", "text.txt", "--ckpt", "no.ckpt"), "text.txt: not a language model"),
     "tune with no decoder": (("tune", "--lm", "lm.bin", "--decoder", "x"), "invalid choice: 'x'"),
+    "tune with a probability above 1": (
+        ("tune", "--lm", "lm.bin", "--ckpt", "no.ckpt", "--min-log-prob", "1"),
+        "--min-log-prob 1: wanted the logarithm of a probability, 0 or less",
+    ),
     "tune no beam": (("tune", "--lm", "lm.bin", "--beam", "0"), "--beam 0: wanted 1 or more"),
 }
 
@@ -244,7 +250,20 @@ def test_tune_writes_the_best_trial_into_the_checkpoint(checkpoint_file, capsys)
     last = re.search(r"weight (\S+), length bonus (\S+), error rate (\S+) %: the best on 2 utterances", printed)
     assert float(last[3]) == min(float(rate) for _, _, rate in trials)
     stored = Recognizer.load(checkpoint_file, "CPU").meta.decoding
-    assert stored == {"lm_weight": float(last[1]), "length_bonus": float(last[2])}
+    wide = {"beam": 10, "min_log_prob": -5.0}
+    assert stored == {"lm_weight": float(last[1]), "length_bonus": float(last[2])} | wide
+
+
+def test_who_listens_later_searches_as_wide_as_it_was_tuned(checkpoint_file, capsys):
+    wide = ("--beam", 30, "--min-log-prob", -8, "--weights", 1, "--bonuses", 0)
+    assert run(capsys, "tune", "--ckpt", checkpoint_file, "--lm", "lm.bin", *wide)[0] == 0
+    meta = Recognizer.load(checkpoint_file, "CPU").meta
+    search = decoders(Choice(lm=Path("lm.bin")), meta.vocabulary, meta.decoding).decoder
+    assert (search.beam, search.min_log_prob) == (30, -8.0)
+    # Tuned again as it is by default, it is as wide as that.
+    assert run(capsys, "tune", "--ckpt", checkpoint_file, "--lm", "lm.bin")[0] == 0
+    stored = Recognizer.load(checkpoint_file, "CPU").meta.decoding
+    assert (stored["beam"], stored["min_log_prob"]) == (10, -5.0)
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,26 @@ def test_the_checkpoint_says_how_much_the_model_counts_and_flags_say_it_better(l
     assert (found.decoder.lm_weight, found.decoder.length_bonus) == (LM_WEIGHT, LENGTH_BONUS)
 
 
+def test_a_search_is_as_wide_as_it_was_tuned_with_the_model_and_flags_say_it_better(lm: Path) -> None:
+    stored = {"beam": 30, "min_log_prob": -8.0}
+
+    def width(of: str = "beam + lm", **flags: Any) -> tuple[int, float]:
+        search: Any = decoders(Choice(lm=lm, **flags), VOCABULARY, stored).decoders[of]
+        return search.beam, search.min_log_prob
+
+    assert width() == (30, -8.0)
+    assert width("beam") == (BeamSearch().beam, BeamSearch().min_log_prob)
+    assert width(beam=4) == (4, -8.0)
+    assert width(nbest=20) == (30, NBEST_MIN_LOG_PROB)
+    assert width(nbest=50) == (50, NBEST_MIN_LOG_PROB)
+    stored = {"min_log_prob": -20.0}
+    assert width(nbest=3) == (BeamSearch().beam, -20.0)
+    for damaged in ({"beam": 1e30}, {"min_log_prob": 1.0}):
+        stored = damaged
+        with pytest.raises(ConfigError, match=next(iter(damaged))):
+            width()
+
+
 def test_hotwords_are_for_this_vocabulary(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("ba1 er4\n")
     found: Any = decoders(Choice(hotwords=tmp_path / "words.txt"), VOCABULARY, {}).decoder

@@ -108,7 +108,7 @@ def test_what_everybody_would_have_to_carry_is_limited(parts: Parts, monkeypatch
     monkeypatch.setattr(boxed, "MOST_BYTES", total)
     files_of(parts)
     monkeypatch.setattr(boxed, "MOST_BYTES", total - 1)
-    with pytest.raises(ConfigError, match=r"^the box would have 0\.\d MB \(mandarin\.npz 0\.\d+ MB, syllables\.bin"):
+    with pytest.raises(ConfigError, match=r"^the box would have 0\.\d MB \(mandarin\.npz 0\.\d+ MB, syllables\.lmz"):
         files_of(parts)
     assert in_the_box.MOST_BYTES == 15_000_000
 

@@ -28,7 +28,7 @@ MAGIC = b"DFCNN-LZ"
 VERSION = 1
 #: of the numbers of one length; one more code stands for 0 alone, which says that there is nothing to back off from
 STEPS = 255
-#: of the span of all values, to find the least width of steps: even one value as far away as can be leaves the others fine
+#: of the span of all values, to find the least width of steps: one value as far away as can be leaves the others fine
 HALVINGS = 130
 _HEAD = struct.Struct("<8sIIQ8x")  # magic, version, checksum, length of the table
 _CHECKED = 16  # where that begins which the checksum is of
@@ -93,8 +93,8 @@ def _numbers(values: np.ndarray, exact: bool) -> Iterator[np.ndarray]:
 def in_steps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The values (N,) as codes (N,) of 256 steps, of which the first is 0; equal values have equal codes.
 
-    A step is the mean of its values, and those lie no further apart than must be: the few probable n-grams are asked for as
-    often as the many rare ones.
+    A step is the mean of its values, and those lie no further apart than must be: the few probable n-grams are asked
+    for as often as the many rare ones.
     """
     known, which, numbers = np.unique(values, return_inverse=True, return_counts=True)
     numbers[known == 0.0] = 0

@@ -1,8 +1,8 @@
 """Language models on the disk, told by their content: ARPA, a binary that is mapped into memory, and a compact one.
 
-The compact one has a module of its own. The binary is a head of 32 bytes (magic, version, checksum of all that follows, length of the table), a table in JSON
-(order, number of words, length of each array), and the arrays of the trie as they lie in memory, each at a multiple of
-64 bytes; little-endian. The words stand as UTF-8 between line breaks in front of the arrays.
+The compact one has a module of its own. The binary is a head of 32 bytes (magic, version, checksum of all that follows,
+length of the table), a table in JSON (order, number of words, length of each array), and the arrays of the trie as they
+lie in memory, each at a multiple of 64 bytes; little-endian. The words stand as UTF-8 between line breaks before them.
 """
 
 from __future__ import annotations

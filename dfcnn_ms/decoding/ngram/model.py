@@ -79,8 +79,10 @@ class NgramModel:
         return cls(*load(Path(path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes ARPA where the name ends in `.arpa`, the compact form, which rounds, where it ends in `.lmz`, and the
-        binary that is mapped into memory otherwise.
+        """Writes ARPA, or the compact form, which rounds, or else the binary that is mapped into memory.
+
+        Args:
+            path: `.arpa` and `.lmz` at its end stand for the first two.
         """
         from dfcnn_ms.decoding.ngram.formats import save
 
