@@ -3,9 +3,9 @@
     text ── Text ──> token ids ── count ──> n-grams ── estimate ──> probabilities ── assemble ──> NgramModel
             text.py             counts.py              kneser_ney.py                assembly.py   model.py
 
-`trie.py` says what a model is in memory; `formats.py` and `arpa.py` read and write, and `checks.py` refuses what was
-read but cannot be; `pruning.py` forgets what matters least; `kernels.py` is the compiled part, and the only one that
-imports numba.
+`trie.py` says what a model is in memory; `formats.py`, `arpa.py` and `compact.py` read and write, and `checks.py`
+refuses what was read but cannot be; `pruning.py` forgets what matters least; `kernels.py` is the compiled part, and the
+only one that imports numba.
 """
 
 from dfcnn_ms.decoding.ngram.model import NgramModel, TextScore, train

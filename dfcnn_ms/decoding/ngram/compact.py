@@ -4,25 +4,24 @@ What single words have is kept bit for bit; of longer n-grams, each length has 2
 many for its back-off weights; where there are no more values than that, they stay as they are.
 Which n-grams there are is kept. Links are not stored: they follow from the n-grams.
 
-The file is a head of 32 bytes (magic, version, checksum of all that follows, length of the table), a table in JSON
-(bytes of the words, number of n-grams of each length), and the compressed rest: the words as UTF-8 between line breaks,
-and for each length how many n-grams go on from each shorter one, their last words, and their numbers; little-endian.
+The file is a head (`sealed.py`), a table in JSON (bytes of the words, number of n-grams of each length), and the
+compressed rest: the words as UTF-8 between line breaks, and for each length how many n-grams go on from each shorter
+one, their last words, and their numbers; little-endian.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dfcnn_ms.decoding.ngram import sealed
 from dfcnn_ms.decoding.ngram.assembly import assemble, take_apart
 from dfcnn_ms.decoding.ngram.checks import fault
 from dfcnn_ms.decoding.ngram.trie import Level, Trie
-from dfcnn_ms.errors import DataError
 
 MAGIC = b"DFCNN-LZ"
 VERSION = 1
@@ -30,8 +29,6 @@ VERSION = 1
 STEPS = 255
 #: of the span of all values, to find the least width of steps: one value as far away as can be leaves the others fine
 HALVINGS = 130
-_HEAD = struct.Struct("<8sIIQ8x")  # magic, version, checksum, length of the table
-_CHECKED = 16  # where that begins which the checksum is of
 
 
 def write(path: Path, words: Sequence[str], trie: Trie) -> None:
@@ -40,8 +37,9 @@ def write(path: Path, words: Sequence[str], trie: Trie) -> None:
     text = "\n".join(words).encode()
     table = json.dumps({"words": len(text), "counts": [len(level.word) for level in levels]}).encode()
     parts = [text, *(part.tobytes() for part in _parts_of(levels))]
-    checked = struct.pack("<Q8x", len(table)) + table + zlib.compress(b"".join(parts), 9)
-    path.write_bytes(MAGIC + struct.pack("<II", VERSION, zlib.crc32(checked)) + checked)
+    rest = table + zlib.compress(b"".join(parts), 9)
+    checksum = zlib.crc32(sealed.head(MAGIC, VERSION, 0, len(table))[sealed.CHECKED :] + rest)
+    path.write_bytes(sealed.head(MAGIC, VERSION, checksum, len(table)) + rest)
 
 
 def read(path: Path) -> tuple[tuple[str, ...], Trie]:
@@ -51,20 +49,14 @@ def read(path: Path) -> tuple[tuple[str, ...], Trie]:
         DataError: it is truncated, corrupt or of another version.
     """
     data = path.read_bytes()
-    if len(data) < _HEAD.size:
-        raise DataError(f"{path}: truncated: it ends within its head; copy or make it again")
-    _, version, checksum, table_bytes = _HEAD.unpack_from(data)
-    if version != VERSION:
-        raise DataError(f"{path}: version {version} of the format, wanted {VERSION}; make it again from its text")
-    if zlib.crc32(data[_CHECKED:]) != checksum:
-        raise DataError(f"{path}: truncated or corrupt: its checksum is wrong; copy or make it again")
-    table, packed = data[_HEAD.size :][:table_bytes], data[_HEAD.size :][table_bytes:]
+    begin = sealed.LENGTH + sealed.table_bytes(data, VERSION, path)
+    table, packed = data[sealed.LENGTH : begin], data[begin:]
     try:
         words, trie = _unpacked(table, packed)
     except (ValueError, RecursionError, zlib.error):
-        raise DataError(f"{path}: damaged: its table does not say what is in it; copy or make it again") from None
+        raise sealed.damaged(path, "its table does not say what is in it") from None
     if wrong := fault(words, trie):
-        raise DataError(f"{path}: damaged: {wrong}; copy or make it again")
+        raise sealed.damaged(path, wrong)
     return words, trie
 
 

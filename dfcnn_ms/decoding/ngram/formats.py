@@ -1,21 +1,20 @@
 """Language models on the disk, told by their content: ARPA, a binary that is mapped into memory, and a compact one.
 
-The compact one has a module of its own. The binary is a head of 32 bytes (magic, version, checksum of all that follows,
-length of the table), a table in JSON (order, number of words, length of each array), and the arrays of the trie as they
-lie in memory, each at a multiple of 64 bytes; little-endian. The words stand as UTF-8 between line breaks before them.
+The compact one has a module of its own. The binary is a head (`sealed.py`), a table in JSON (order, number of words,
+length of each array), and the arrays of the trie as they lie in memory, each at a multiple of 64 bytes; little-endian.
+The words stand as UTF-8 between line breaks before them.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dfcnn_ms.decoding.ngram import arpa, compact
+from dfcnn_ms.decoding.ngram import arpa, compact, sealed
 from dfcnn_ms.decoding.ngram.assembly import assemble, take_apart
 from dfcnn_ms.decoding.ngram.checks import fault
 from dfcnn_ms.decoding.ngram.trie import Trie
@@ -25,8 +24,6 @@ from dfcnn_ms.files import replacing
 MAGIC = b"DFCNN-LM"
 VERSION = 1
 ALIGNMENT = 64
-_HEAD = struct.Struct("<8sIIQ8x")  # magic, version, checksum, length of the table
-_CHECKED = 16  # where that begins which the checksum is of
 _TYPES = {"first_child": "<i4", "word": "<i4", "log10_prob": "<f4", "log10_backoff": "<f4", "link": "<i4"}
 _KENLM = b"mmap lm http://kheafield.com/code"
 
@@ -79,8 +76,8 @@ def _write(path: Path, words: Sequence[str], trie: Trie) -> None:
     table = {"words": len(text), **{name: len(column) for name, column in trie._asdict().items()}}
     columns = (column.astype(_TYPES[name]).tobytes() for name, column in trie._asdict().items())
     coded = json.dumps(table).encode()
-    head = _HEAD.pack(MAGIC, VERSION, 0, len(coded))
-    checksum, position = zlib.crc32(head[_CHECKED:]), len(head)
+    head = sealed.head(MAGIC, VERSION, 0, len(coded))
+    checksum, position = zlib.crc32(head[sealed.CHECKED :]), len(head)
     with path.open("wb") as file:
         file.write(head)
         for data in (coded, text, *columns):
@@ -89,7 +86,7 @@ def _write(path: Path, words: Sequence[str], trie: Trie) -> None:
                 checksum = zlib.crc32(part, checksum)
                 position += len(part)
         file.seek(0)
-        file.write(_HEAD.pack(MAGIC, VERSION, checksum, len(coded)))
+        file.write(sealed.head(MAGIC, VERSION, checksum, len(coded)))
 
 
 #: by the end of the file's name
@@ -103,25 +100,18 @@ WRITERS: dict[str, Callable[[Path, Sequence[str], Trie], None]] = {
 def _map(path: Path) -> tuple[tuple[str, ...], Trie]:
     """Opens a binary; it is read once for its checksum, and lies in the page cache from then on."""
     data = np.asarray(np.memmap(path, np.uint8, mode="r"))
-    if len(data) < _HEAD.size:
-        raise DataError(f"{path}: truncated: it ends within its head; copy or make it again")
-    _, version, checksum, table_bytes = _HEAD.unpack(data[: _HEAD.size].tobytes())
-    if version != VERSION:
-        raise DataError(f"{path}: version {version} of the format, wanted {VERSION}; make it again from its text")
-    if zlib.crc32(data[_CHECKED:].data) != checksum:
-        raise DataError(f"{path}: truncated or corrupt: its checksum is wrong; copy or make it again")
-    words, trie = _parts(data, table_bytes, path)
+    words, trie = _parts(data, sealed.table_bytes(data.data, VERSION, path), path)
     if wrong := fault(words, trie):
-        raise _damaged(path, wrong)
+        raise sealed.damaged(path, wrong)
     return words, trie
 
 
 def _parts(data: np.ndarray, table_bytes: int, path: Path) -> tuple[tuple[str, ...], Trie]:
     """Words and arrays of a binary, where its table says they lie."""
-    sizes = _sizes(data[_HEAD.size :][:table_bytes].tobytes())
-    position = _aligned(_HEAD.size + table_bytes)
+    sizes = _sizes(data[sealed.LENGTH :][:table_bytes].tobytes())
+    position = _aligned(sealed.LENGTH + table_bytes)
     if sizes is None or position + sum(map(_aligned, sizes.values())) != len(data):
-        raise _damaged(path, "its table does not say what is in it")
+        raise sealed.damaged(path, "its table does not say what is in it")
     parts = {}
     for name, size in sizes.items():
         parts[name] = data[position : position + size]
@@ -129,7 +119,7 @@ def _parts(data: np.ndarray, table_bytes: int, path: Path) -> tuple[tuple[str, .
     try:
         words = parts.pop("words").tobytes().decode().split("\n")
     except UnicodeDecodeError:
-        raise _damaged(path, "its words are no UTF-8") from None
+        raise sealed.damaged(path, "its words are no UTF-8") from None
     return tuple(words), Trie(**{name: part.view(_TYPES[name]) for name, part in parts.items()})
 
 
@@ -143,10 +133,6 @@ def _sizes(coded: bytes) -> dict[str, int] | None:
     if not all(type(count) is int and count >= 0 for count in counts):
         return None
     return {"words": table["words"], **{name: 4 * table[name] for name in _TYPES}}
-
-
-def _damaged(path: Path, what: str) -> DataError:
-    return DataError(f"{path}: damaged: {what}; copy or make it again")
 
 
 def _aligned(position: int) -> int:
