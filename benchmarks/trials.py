@@ -20,7 +20,7 @@ def command(name: str, *arguments: object, quiet: bool = False) -> None:
     subprocess.run([sys.executable, "-m", f"dfcnn_ms.{name}", *map(str, arguments)], check=True, stdout=out)
 
 
-def trained(name: str, page: str, overrides: Sequence[str], folder: Path) -> Path:
+def trained(name: str, page: str, overrides: Sequence[str], folder: Path, *, init: Path | None = None) -> Path:
     """The network of a page with its overrides, ``FOLDER/NAME.ckpt``; a training that was cut off is resumed."""
     base, ckpt = folder / "runs", folder / f"{name}.ckpt"
     if (base / name / "checkpoints" / "last.ckpt").is_file():
@@ -28,7 +28,8 @@ def trained(name: str, page: str, overrides: Sequence[str], folder: Path) -> Pat
     else:
         shutil.rmtree(base / name, ignore_errors=True)  # it was cut off before its first state was saved
         where = ["--run", name, "--summary-base-dir", base, "--ckpt", ckpt]
-        command("train", "--config", page, *where, *overrides)
+        begin = ["--init", init] if init else []
+        command("train", "--config", page, *where, *begin, *overrides)
     return ckpt
 
 

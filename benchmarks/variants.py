@@ -2,11 +2,14 @@
 
     python benchmarks/variants.py tones --data data/small --minutes 4 --sets people=data/words/test.jsonl
     python benchmarks/variants.py acoustics --data data/small --minutes 4 --sets people=data/words/test.jsonl
+    python benchmarks/variants.py acoustics --page zero.yaml --init zero.ckpt --sets people=data/words/test.jsonl
 
 The corpus is that of ``small_world.py``, or any other with train, dev and test. Each variant is trained for as many
 utterances as it reads in those minutes, which a short training tells beforehand; so compare on an idle machine, or give
-each run a core of its own. Of a test set those utterances count whose syllables were all trained. Stopped, it goes on
-where it was: what has figures is not trained again.
+each run a core of its own. With ``--init`` each variant goes on with that network instead, for as many epochs as the
+page says: no piece of an augmentation helps a network that is still to learn the syllables. Of a test set those
+utterances count whose syllables were all trained. Stopped, it goes on where it was: what has figures is not trained
+again.
 """
 
 from __future__ import annotations
@@ -48,11 +51,15 @@ PROBE, PROBES = 480, 3
 def main() -> None:
     """Trains what has no figures yet and prints the table."""
     options = _options()
-    sets = {"synthetic": options.data / "test.jsonl"} | dict(_named(one) for one in options.sets)
-    train = read_manifest(options.data / "train.jsonl")
+    data = load_config(options.page).data
+    own = [data.train, *(data.mix or {})] if options.init else [options.data / "train.jsonl"]
+    sets = dict(_named(one) for one in options.sets)
+    if options.data:
+        sets = {"synthetic": options.data / "test.jsonl"} | sets
+    train = [one for path in own for one in read_manifest(path)]
     known = {unit for one in train for unit in one.pinyin}
     tests = {name: _known(name, path, known, options.out) for name, path in sets.items()}
-    table = _tones() if options.table == "tones" else _acoustics()
+    table = _tones() if options.table == "tones" else _acoustics(options.page)
     print(f"| Variant | Utterances read | {' | '.join(tests)} |")
     print(f"|---|---|{'---|' * len(tests)}", flush=True)
     for name, overrides in table.items():
@@ -63,13 +70,16 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("table", choices=("tones", "acoustics"))
-    arguments.add_argument("--data", type=Path, required=True, help="a corpus: train.jsonl, dev.jsonl, test.jsonl")
+    data = arguments.add_mutually_exclusive_group(required=True)
+    data.add_argument("--data", type=Path, help="a corpus: train.jsonl, dev.jsonl, test.jsonl")
+    data.add_argument("--init", type=Path, metavar="FILE", help="go on with this network, by the corpora of --page")
+    arguments.add_argument("--page", default=PAGE, help=f"default: {PAGE}")
     arguments.add_argument("--sets", nargs="+", default=[], metavar="NAME=MANIFEST", help="test sets besides its own")
     arguments.add_argument("--minutes", type=float, default=4.0, help="of training for each; default: 4")
     arguments.add_argument("--only", nargs="+", metavar="VARIANT")
     arguments.add_argument("--out", type=Path, default=Path("summary/variants"), help="default: summary/variants")
     found = arguments.parse_args()
-    found.data, found.out = found.data.absolute(), found.out.absolute()
+    found.data, found.out = found.data and found.data.absolute(), found.out.absolute()
     return found
 
 
@@ -114,17 +124,17 @@ def _tones() -> Mapping[str, Sequence[str]]:
     }
 
 
-def _acoustics() -> Mapping[str, Sequence[str]]:
+def _acoustics(page: str) -> Mapping[str, Sequence[str]]:
     """The augmentation of the page, then without one of its pieces after the other, then without any."""
-    augment = load_config(PAGE).model_dump(mode="json")["augment"]
+    augment = load_config(page).model_dump(mode="json")["augment"]
     kinds = [step["kind"] for part in ("wave", "features") for step in augment[part]]
-    without = {f"without {kind}": _augmented(kind) for kind in kinds}
-    return {"all of it": (), **without, "none": _augmented(*kinds)}
+    without = {f"without {kind}": _augmented(kind, page=page) for kind in kinds}
+    return {"all of it": (), **without, "none": _augmented(*kinds, page=page)}
 
 
-def _augmented(*left_out: str) -> tuple[str, ...]:
+def _augmented(*left_out: str, page: str = PAGE) -> tuple[str, ...]:
     """The page's augmentation without some of its pieces."""
-    augment = load_config(PAGE).model_dump(mode="json")["augment"]
+    augment = load_config(page).model_dump(mode="json")["augment"]
     parts = {part: [step for step in augment[part] if step["kind"] not in left_out] for part in ("wave", "features")}
     return tuple(f"augment.{part}={json.dumps(steps)}" for part, steps in parts.items())
 
@@ -140,15 +150,22 @@ def _found(
 def _measured(
     stem: str, overrides: Sequence[str], train: list[Utterance], tests: Mapping[str, Path], options: argparse.Namespace
 ) -> dict[str, Any]:
-    changes = [*BASE, f"data.test={options.data / 'test.jsonl'}", *overrides]
-    dev = read_manifest(options.data / "dev.jsonl")
-    speed = _speed(stem, changes, train, dev, options.out)
-    rounds = max(1, math.ceil(60 * options.minutes * speed / len(train)))
-    lines = min(len(train), round(60 * options.minutes * speed / rounds))
-    part = _part(train, dev, lines, options.out / "manifests" / stem)
-    ckpt = trained(stem, PAGE, [*changes, *part, f"train.epochs={rounds}"], options.out)
+    if options.init:
+        ckpt = trained(stem, options.page, ["train.coach=off", *overrides], options.out, init=options.init)
+        utterances = sum(
+            round(one["train_seconds"] * one["utterances_per_second"]) for one in epochs(stem, options.out)
+        )
+    else:
+        changes = [*BASE, f"data.test={options.data / 'test.jsonl'}", *overrides]
+        dev = read_manifest(options.data / "dev.jsonl")
+        speed = _speed(stem, options.page, changes, train, dev, options.out)
+        rounds = max(1, math.ceil(60 * options.minutes * speed / len(train)))
+        lines = min(len(train), round(60 * options.minutes * speed / rounds))
+        part = _part(train, dev, lines, options.out / "manifests" / stem)
+        ckpt = trained(stem, options.page, [*changes, *part, f"train.epochs={rounds}"], options.out)
+        utterances = rounds * lines
     found: dict[str, Any] = {
-        "utterances": rounds * lines,
+        "utterances": utterances,
         "seconds": round(sum(one["train_seconds"] for one in epochs(stem, options.out))),
         "sets": {},
     }
@@ -158,11 +175,13 @@ def _measured(
     return found
 
 
-def _speed(stem: str, changes: Sequence[str], train: list[Utterance], dev: list[Utterance], out: Path) -> float:
+def _speed(
+    stem: str, page: str, changes: Sequence[str], train: list[Utterance], dev: list[Utterance], out: Path
+) -> float:
     """Utterances a second, of the last epoch of a short training; the first one compiles."""
     name = f"{stem}_probe"
     part = _part(train, dev, PROBE, out / "manifests" / "probe")
-    trained(name, PAGE, [*changes, *part, f"train.epochs={PROBES}"], out)
+    trained(name, page, [*changes, *part, f"train.epochs={PROBES}"], out)
     return epochs(name, out)[-1]["utterances_per_second"]
 
 
