@@ -16,6 +16,7 @@ FORMATS = {
     "arpa": ("language_models", 60),
     "arpa_gz": ("language_models", 60),
     "binary": ("language_models", 60),
+    "compact": ("language_models", 60),
     "characters": ("language_models", 60),
     "wav": ("sounds", 60),
     "flac": ("sounds", 60),
