@@ -24,7 +24,7 @@ def check_alignable(recognizer: Recognizer) -> None:
         ConfigError: see above.
     """
     if not recognizer.task.has_blank:
-        raise ConfigError("align: this network names a class for a whole clip; align with one of task.kind=ctc")
+        raise ConfigError("align: this network says what a whole clip is, not where; align with one of task.kind=ctc")
     if not recognizer.task.id_is_unit:
         raise ConfigError(
             "align: this network writes parts of syllables, whose goodness is not that of syllables; align with one of"
