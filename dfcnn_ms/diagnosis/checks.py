@@ -33,7 +33,7 @@ OLDEST_MINDSPORE, MINDSPORE_LIMIT = (2, 7), (2, 10)
 #: a convolution takes about as long as a matrix product of like arithmetic; the slow path of oneDNN 100 times as long
 SLOW_RATIO = 10.0
 PROBE_TIMEOUT_SECONDS = 180
-#: what training the digits needs; the reference network wants 3.7 GB at a batch of one, and 6.2 by MindSpore's operators
+#: what training the digits needs; the reference network wants 3.7 GB at a batch of one, without fast code 6.2
 WANTED_MEMORY, LEAST_MEMORY = 2.0e9, 0.9e9
 WANTED_DISK, LEAST_DISK = 2.0e9, 0.3e9
 GIGA = 1e9
@@ -399,7 +399,7 @@ def judge_memory(free: float, limit: float) -> CheckResult:
         return CheckResult("fail", "memory", f"{says}; the digits need 0.8 GB", "close other programs")
     if have < WANTED_MEMORY:
         return CheckResult("warn", "memory", f"{says}: enough for the digits only", "close other programs")
-    return CheckResult("ok", "memory", f"{says}; the digits need 0.8, the reference network 3.7 to 6.2 at a batch of one")
+    return CheckResult("ok", "memory", f"{says}; the digits need 0.8, the reference network 4 to 6 at a batch of one")
 
 
 def disk() -> Iterator[CheckResult]:
