@@ -16,6 +16,7 @@ from typing import Any
 
 from dfcnn_ms.decoding import BeamSearch
 from dfcnn_ms.decoding.hanzi import HanziModel
+from dfcnn_ms.decoding.hanzi.compact import packed
 from dfcnn_ms.decoding.ngram import NgramModel
 from dfcnn_ms.decoding.tune import TUNED
 from dfcnn_ms.errors import ConfigError
@@ -28,7 +29,6 @@ from dfcnn_ms.runtime.in_the_box import (
     MOST_BYTES,
     NETWORK,
     contents_of,
-    packed,
 )
 from dfcnn_ms.runtime.meta import Meta
 
@@ -59,8 +59,7 @@ def files_of(parts: Parts, licence: str = "") -> dict[str, bytes]:
     """
     files = {NETWORK: _network(parts, licence), LANGUAGE: _language(parts.language)}
     if parts.characters:
-        HanziModel.load(parts.characters)
-        files[CHARACTERS] = packed(parts.characters.read_bytes())
+        files[CHARACTERS] = packed(HanziModel.load(parts.characters))
     files[CONTENTS] = contents_of(files)
     if (total := sum(map(len, files.values()))) > MOST_BYTES:
         raise ConfigError(

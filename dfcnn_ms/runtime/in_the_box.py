@@ -11,24 +11,23 @@ import atexit
 import hashlib
 import json
 import logging
-import lzma
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from dfcnn_ms.decoding import DECODERS
 from dfcnn_ms.errors import CheckpointError, DataError
-from dfcnn_ms.files import replacing
 
 log = logging.getLogger(__name__)
 
 #: the folder, inside the package in a checkout and in a wheel
 ASSETS = Path(__file__).parents[1] / "assets"
 CONTENTS = "contents.json"
-NETWORK, LANGUAGE, CHARACTERS = "mandarin.npz", "syllables.lmz", "hanzi.bin.xz"
+NETWORK, LANGUAGE, CHARACTERS = "mandarin.npz", "syllables.lmz", "hanzi.xz"
 #: of the table of contents
 FORMAT = 1
 #: bytes of all files together
@@ -47,7 +46,7 @@ class Box:
     Attributes:
         network: in half precision, with the weights of its language model.
         language: n-grams of its syllables.
-        characters: a packed model of the characters; None: jieba's dictionary is enough.
+        characters: a compact model of the characters; None: jieba's dictionary is enough.
     """
 
     network: Path
@@ -167,33 +166,30 @@ def _verify(path: Path, wanted: str) -> None:
         raise CheckpointError(f"{path}: is damaged, a part of the network in the box; {_CURE}")
 
 
-def packed(characters: bytes) -> bytes:
-    """A model of the characters as it lies in the box, a seventh as long: the same bytes for the same model."""
-    return lzma.compress(characters, preset=6)
-
-
-def unpacked(characters: Path) -> Path:
+def unpacked(characters: Path) -> Path | None:
     """The model of the characters as ``--hanzi-model`` takes it: unpacked once into the user's cache folder.
 
-    Where nothing can be kept, it is unpacked for this process alone.
+    Where nothing can be kept, it is unpacked for this process alone. None: it is about the words of another jieba.
     """
+    from dfcnn_ms.decoding.hanzi.compact import unpacked
     from dfcnn_ms.decoding.hanzi.lexicon import cache_folder
 
     content = characters.read_bytes()
-    name = f"hanzi-{sha256(content)[:12]}.bin"
+    name = f"hanzi-{sha256(content)[:12]}-jieba{version('jieba')}-pypinyin{version('pypinyin')}.bin"
     place = cache_folder() / name
     if place.is_file():
         return place
+    model = unpacked(content, str(characters))
+    if model is None:
+        log.warning(
+            "the words of jieba %s are not those of the box: characters by its dictionary alone", version("jieba")
+        )
+        return None
     try:
-        _write(place, content)
+        model.save(place)
     except DataError:
         folder = tempfile.mkdtemp(prefix="dfcnn_ms")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         place = Path(folder, name)
-        _write(place, content)
+        model.save(place)
     return place
-
-
-def _write(place: Path, content: bytes) -> None:
-    with replacing(place) as temporary:
-        temporary.write_bytes(lzma.decompress(content))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import math
 import struct
 import tempfile
@@ -18,6 +19,7 @@ from mutate import damaged, damaged_array, damaged_text
 from reading import Format
 
 from dfcnn_ms.decoding.hanzi import HanziModel
+from dfcnn_ms.decoding.hanzi.compact import packed, unpacked
 from dfcnn_ms.decoding.hanzi.lexicon import build_lexicon
 from dfcnn_ms.decoding.ngram import NgramModel, train
 from dfcnn_ms.errors import ConfigError
@@ -129,8 +131,24 @@ def _archive(data: bytes, random: Random) -> bytes:
     return memory.getvalue()
 
 
+def _travelling(data: bytes, random: Random) -> bytes:
+    """Damaged anywhere; or what is compressed, and compressed again."""
+    if random.random() < 0.2:
+        return damaged(data, random)
+    return lzma.compress(_archive(lzma.decompress(data), random))
+
+
 def _use_characters(path: Path) -> None:
-    model = HanziModel.load(path)
+    _use_model(HanziModel.load(path))
+
+
+def _use_travelled(path: Path) -> None:
+    model = unpacked(path.read_bytes(), str(path))
+    if model:
+        _use_model(model)
+
+
+def _use_model(model: HanziModel) -> None:
     for syllables in SAID:
         for count in (1, 4):
             found = model.decode([(syllables, 0.0)], count)
@@ -144,4 +162,5 @@ FORMATS = {
     "binary": Format(lambda: _saved(ngrams(), ".bin"), _binary, _use_ngrams, ".bin"),
     "compact": Format(lambda: _saved(ngrams(), ".lmz"), _compact, _use_ngrams, ".lmz"),
     "characters": Format(lambda: _saved(characters(), ".bin"), _archive, _use_characters, ".bin"),
+    "characters_compact": Format(lambda: packed(characters()), _travelling, _use_travelled, ".xz"),
 }

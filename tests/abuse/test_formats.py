@@ -18,6 +18,7 @@ FORMATS = {
     "binary": ("language_models", 60),
     "compact": ("language_models", 60),
     "characters": ("language_models", 60),
+    "characters_compact": ("language_models", 60),
     "wav": ("sounds", 60),
     "flac": ("sounds", 60),
     "ogg": ("sounds", 60),

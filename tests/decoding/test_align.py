@@ -586,7 +586,9 @@ def test_bad_input_gets_one_sentence(folder: Path, name: str, capsys: pytest.Cap
 def test_a_network_that_names_classes_cannot_align(folder: Path) -> None:
     Recognizer.load("any", "CPU").task = Classify()
     for arguments in (("--audio", "0.wav", "--text", "ba1"), ("--manifest", "all.jsonl", "--out", "a.ctm")):
-        with pytest.raises(ConfigError, match=r"says what a whole clip is, not where; align with one of task\.kind=ctc"):
+        with pytest.raises(
+            ConfigError, match=r"says what a whole clip is, not where; align with one of task\.kind=ctc"
+        ):
             run(*arguments)
     assert not Path("a.ctm").exists()
 

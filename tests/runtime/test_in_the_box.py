@@ -11,6 +11,7 @@ import box_of_tones
 import pytest
 
 from dfcnn_ms import train
+from dfcnn_ms.decoding.hanzi import HanziModel
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.runtime import in_the_box
 from dfcnn_ms.runtime.in_the_box import CHARACTERS, CONTENTS, LANGUAGE, NETWORK, Box, choose
@@ -139,10 +140,12 @@ def test_what_is_asked_for_stays(assets: Path) -> None:
 
 
 def test_the_characters_are_unpacked_once(assets: Path, tmp_path: Path) -> None:
-    wanted = (assets.parent / "hanzi.bin").resolve()
-    box_of_tones.parts(assets.parent)
+    wanted = HanziModel.load(box_of_tones.parts(assets.parent).characters)
     first = in_the_box.unpacked(assets / CHARACTERS)
-    assert first.read_bytes() == wanted.read_bytes()
+    got = HanziModel.load(first)
+    said = [(["si4", "yi1", "san1"], 0.0)]
+    assert got.words == wanted.words
+    assert [one.text for one in got.decode(said, 3)] == [one.text for one in wanted.decode(said, 3)]
     before = first.stat().st_mtime_ns
     assert in_the_box.unpacked(assets / CHARACTERS) == first and first.stat().st_mtime_ns == before
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -71,7 +71,7 @@ MOST_CHARACTERS = 2**28
 #: where a word of one's own has no count, it is as probable as the commonest verbs
 USER_COUNT = 120_000.0
 #: what NumPy raises when it opens what is no archive of arrays, or a damaged one
-_UNREADABLE = (
+UNREADABLE = (
     *(OSError, ValueError, EOFError, LookupError, AttributeError, TypeError, ArithmeticError, MemoryError),
     *(RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
 )
@@ -287,17 +287,23 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         DataError: it is missing, damaged or something else.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in stored.zip.infolist()):
-                raise ValueError("save_arrays compresses nothing; a small file could hold more than the memory")
-            arrays = {name: stored[name] for name in stored.files}
-            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-                raise ValueError("parts that are no arrays are handed on as they are")
-            return arrays
+        with path.open("rb") as file:
+            return arrays_in(file)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except _UNREADABLE:
+    except UNREADABLE:
         raise DataError(f"{path}: not a file of python -m dfcnn_ms.hanzi train, or damaged; make it again") from None
+
+
+def arrays_in(file: BinaryIO) -> dict[str, np.ndarray]:
+    """Named arrays; what else is there raises one of `UNREADABLE`."""
+    with np.load(file, allow_pickle=False) as stored:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in stored.zip.infolist()):
+            raise ValueError("save_arrays compresses nothing; a small file could hold more than the memory")
+        arrays = {name: stored[name] for name in stored.files}
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise ValueError("parts that are no arrays are handed on as they are")
+    return arrays
 
 
 def packed_tones(tones: Iterable[int]) -> int:
