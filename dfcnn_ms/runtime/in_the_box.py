@@ -171,7 +171,7 @@ def unpacked(characters: Path) -> Path | None:
 
     Where nothing can be kept, it is unpacked for this process alone. None: it is about the words of another jieba.
     """
-    from dfcnn_ms.decoding.hanzi.compact import unpacked
+    from dfcnn_ms.decoding.hanzi import compact
     from dfcnn_ms.decoding.hanzi.lexicon import cache_folder
 
     content = characters.read_bytes()
@@ -179,7 +179,7 @@ def unpacked(characters: Path) -> Path | None:
     place = cache_folder() / name
     if place.is_file():
         return place
-    model = unpacked(content, str(characters))
+    model = compact.unpacked(content, str(characters))
     if model is None:
         log.warning(
             "the words of jieba %s are not those of the box: characters by its dictionary alone", version("jieba")

@@ -11,7 +11,7 @@ import box_of_tones
 import pytest
 
 from dfcnn_ms import train
-from dfcnn_ms.decoding.hanzi import HanziModel
+from dfcnn_ms.decoding.hanzi import HanziModel, compact
 from dfcnn_ms.errors import CheckpointError
 from dfcnn_ms.runtime import in_the_box
 from dfcnn_ms.runtime.in_the_box import CHARACTERS, CONTENTS, LANGUAGE, NETWORK, Box, choose
@@ -158,6 +158,15 @@ def test_where_nothing_can_be_kept_they_are_unpacked_all_the_same(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     place = in_the_box.unpacked(assets / CHARACTERS)
     assert place.read_bytes() == kept and not place.is_relative_to(tmp_path)
+
+
+def test_where_another_jieba_is_installed_its_dictionary_alone_writes(
+    assets: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(compact, "unpacked", lambda content, where: None)
+    with caplog.at_level(logging.WARNING):
+        assert filled().hanzi_model is None
+    assert "are not those of the box: characters by its dictionary alone" in caplog.text
 
 
 def test_a_box_without_characters_takes_those_of_everybody(assets: Path, made: dict[str, bytes]) -> None:

@@ -37,8 +37,7 @@ def packed(model: HanziModel) -> bytes:
         "seconds": taught.seconds.astype(np.int32),
     }
     for source, seen in enumerate(taught.seen.T):
-        with np.errstate(divide="ignore"):
-            steps, codes = in_steps(np.log(seen[seen > 0]).astype(np.float32))
+        steps, codes = in_steps(np.log(seen[seen > 0]).astype(np.float32))
         arrays |= {f"has_{source}": np.packbits(seen > 0), f"steps_{source}": steps, f"codes_{source}": codes}
     memory = io.BytesIO()
     np.savez(memory, **arrays)
