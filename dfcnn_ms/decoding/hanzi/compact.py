@@ -26,9 +26,9 @@ _DAMAGED = (*UNREADABLE, lzma.LZMAError, IndexError)
 
 def packed(model: HanziModel) -> bytes:
     """A model as it travels: the same bytes for the same model."""
-    arrays = model.lexicon.arrays()
-    if _hash(model.lexicon) == _hash(HanziModel.default().lexicon):
-        arrays = {WORDS_OF: np.array(_hash(model.lexicon))}
+    words = _hash(model.lexicon)
+    is_jieba = words == _hash(HanziModel.default().lexicon)
+    arrays = {WORDS_OF: np.array(words)} if is_jieba else model.lexicon.arrays()
     taught = model.statistics
     follow = np.bincount(taught.firsts, minlength=len(taught.given))
     arrays |= {
