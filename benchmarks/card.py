@@ -17,22 +17,21 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from trials import Change, changed
 
 from dfcnn_ms.audio.augment import add_noise_at_snr, coloured_noise
-from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, write_wave
-from dfcnn_ms.corpora.manifest import Utterance, read_manifest, read_utterance, write_manifest
+from dfcnn_ms.audio.wave import SAMPLE_RATE, Array
+from dfcnn_ms.corpora.manifest import read_manifest
 from dfcnn_ms.evaluation.results import toneless
 from dfcnn_ms.metrics import Edits, Scatter, edits, score_interval
 
 RATIOS = (20, 10, 5, 0)
-Change = Callable[[Array, np.random.Generator], Array]
 #: how many times as long as it was spoken
 TEMPI = (0.7, 0.85, 1.2, 1.5)
 HEAD = "| Test set | Speakers | Utterances | Greedy | With 3-gram (95 %) | Without tones (95 %) | Characters (95 %) |"
@@ -54,7 +53,7 @@ def main() -> None:
         for name in options.worse:
             for said, change in _changes():
                 place = Path(folder, said.replace(" ", "-"))
-                manifest = _changed(read_manifest(Path(sets[name])), change, place)
+                manifest = changed(read_manifest(Path(sets[name])), change, place)
                 print(_row(f"{name}, {said}", manifest, options, Path(options.keep or folder)), flush=True)
 
 
@@ -131,19 +130,6 @@ def _longer(wave: Array, rng: np.random.Generator, *, factor: float) -> Array:
     sound = parselmouth.Sound(wave.astype(np.float64), SAMPLE_RATE)
     longer = parselmouth.praat.call(sound, "Lengthen (overlap-add)", 75, 600, factor)
     return np.asarray(longer.values[0], np.float32)
-
-
-def _changed(utterances: list[Utterance], change: Change, folder: Path) -> Path:
-    rng, lines = np.random.default_rng(0), []
-    for one in utterances:
-        wave = change(read_utterance(one), rng)
-        file = folder / "audio" / f"{one.id}.wav"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_wave(file, wave * min(1.0, 0.99 / max(1e-6, float(np.abs(wave).max()))))
-        here = replace(one, audio=f"audio/{one.id}.wav", folder=folder)
-        lines.append(replace(here, start=0.0, seconds=len(wave) / SAMPLE_RATE))
-    write_manifest(folder / "test.jsonl", lines)
-    return folder / "test.jsonl"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dfcnn_ms.corpora.manifest import Utterance, write_manifest
+import numpy as np
+
+from dfcnn_ms.audio.wave import SAMPLE_RATE, Array, write_wave
+from dfcnn_ms.corpora.manifest import Utterance, read_utterance, write_manifest
+
+Change = Callable[[Array, np.random.Generator], Array]
 
 
 def command(name: str, *arguments: object, quiet: bool = False) -> None:
@@ -60,3 +65,17 @@ def evaluated(ckpt: Path, figures: Path, *flags: object) -> dict[str, Any]:
     figures.parent.mkdir(parents=True, exist_ok=True)
     command("eval", "--ckpt", ckpt, "--json", figures, *flags, quiet=True)
     return dict(json.loads(figures.read_text(encoding="utf-8")))
+
+
+def changed(utterances: Iterable[Utterance], change: Change, folder: Path) -> Path:
+    """The manifest of the same utterances, ``FOLDER/test.jsonl``, after each has been made to sound another way."""
+    rng, lines = np.random.default_rng(0), []
+    for one in utterances:
+        wave = change(read_utterance(one), rng)
+        file = folder / "audio" / f"{one.id}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_wave(file, wave * min(1.0, 0.99 / max(1e-6, float(np.abs(wave).max()))))
+        here = replace(one, audio=f"audio/{one.id}.wav", folder=folder)
+        lines.append(replace(here, start=0.0, seconds=len(wave) / SAMPLE_RATE))
+    write_manifest(folder / "test.jsonl", lines)
+    return folder / "test.jsonl"

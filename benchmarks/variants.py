@@ -1,15 +1,17 @@
-"""What a change to a page brings, at equal training time: tables of what helps with tones, and of the augmentation.
+"""What a change to a page brings, at equal time: tables of what helps with tones, of the augmentation, of training.
 
     python benchmarks/variants.py tones --data data/small --minutes 4 --sets people=data/words/test.jsonl
     python benchmarks/variants.py acoustics --data data/small --minutes 4 --sets people=data/words/test.jsonl
     python benchmarks/variants.py acoustics --page zero.yaml --init zero.ckpt --sets people=data/words/test.jsonl
+    python benchmarks/variants.py training --page zero.yaml --init zero.ckpt --sets people=data/words/test.jsonl
 
 The corpus is that of ``small_world.py``, or any other with train, dev and test. Each variant is trained for as many
 utterances as it reads in those minutes, which a short training tells beforehand; so compare on an idle machine, or give
 each run a core of its own. With ``--init`` each variant goes on with that network instead, for as many epochs as the
 page says: no piece of an augmentation helps a network that is still to learn the syllables. Of a test set those
-utterances count whose syllables were all trained. Stopped, it goes on where it was: what has figures is not trained
-again.
+utterances count whose syllables were all trained; ``--rough`` hears a set again, thrice, as the page's augmentation of
+sound leaves it, so that what a piece is there for is heard. Stopped, it goes on where it was: what was trained is not
+trained again.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from trials import epochs, evaluated, manifest, once, trained
+from trials import changed, epochs, evaluated, manifest, once, trained
 
 from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest
@@ -44,6 +48,8 @@ WIDE_FIRST = (
     "model.blocks=[{channels: 16, convs: 1, kernel: 5, stride: [2, 1], pool: [1, 2]}, "
     "{channels: 32, convs: 1, stride: [2, 2], pool: [1, 2]}, {channels: 64, convs: 3, pool: [1, 1]}]"
 )
+#: of each utterance of a rough set
+TAKES = 3
 #: lines that the probe of the speed reads, and how often
 PROBE, PROBES = 480, 3
 
@@ -59,7 +65,8 @@ def main() -> None:
     train = [one for path in own for one in read_manifest(path)]
     known = {unit for one in train for unit in one.pinyin}
     tests = {name: _known(name, path, known, options.out) for name, path in sets.items()}
-    table = _tones() if options.table == "tones" else _acoustics(options.page)
+    tests |= {f"{name}, rough": _rough(name, tests[name], options) for name in options.rough}
+    table = {"tones": _tones, "acoustics": _acoustics, "training": _training}[options.table](options.page)
     print(f"| Variant | Utterances read | {' | '.join(tests)} |")
     print(f"|---|---|{'---|' * len(tests)}", flush=True)
     for name, overrides in table.items():
@@ -69,12 +76,13 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("table", choices=("tones", "acoustics"))
+    arguments.add_argument("table", choices=("tones", "acoustics", "training"))
     data = arguments.add_mutually_exclusive_group(required=True)
     data.add_argument("--data", type=Path, help="a corpus: train.jsonl, dev.jsonl, test.jsonl")
     data.add_argument("--init", type=Path, metavar="FILE", help="go on with this network, by the corpora of --page")
     arguments.add_argument("--page", default=PAGE, help=f"default: {PAGE}")
     arguments.add_argument("--sets", nargs="+", default=[], metavar="NAME=MANIFEST", help="test sets besides its own")
+    arguments.add_argument("--rough", nargs="+", default=[], metavar="NAME", help="of these sets")
     arguments.add_argument("--minutes", type=float, default=4.0, help="of training for each; default: 4")
     arguments.add_argument("--only", nargs="+", metavar="VARIANT")
     arguments.add_argument("--out", type=Path, default=Path("summary/variants"), help="default: summary/variants")
@@ -94,7 +102,18 @@ def _known(name: str, path: Path, units: set[str], out: Path) -> Path:
     return manifest(out / "tests" / f"{name}.jsonl", lines)
 
 
-def _tones() -> Mapping[str, Sequence[str]]:
+def _rough(name: str, path: Path, options: argparse.Namespace) -> Path:
+    """The manifest of a set through rooms, noise and telephones."""
+    lines = [replace(one, id=f"{one.id}-{take}") for one in read_manifest(path) for take in range(TAKES)]
+    steps = load_config(options.page).augment.wave
+    return changed(
+        lines,
+        lambda wave, rng: reduce(lambda heard, step: step(heard, rng), steps, wave),
+        options.out / "tests" / f"{name}_rough",
+    )
+
+
+def _tones(_: str) -> Mapping[str, Sequence[str]]:
     """What may help with tones, each alone, then together. A stack cannot be warped, so one row is unwarped too."""
     straight = _augmented("freq_warp")
     both = f"features={{kind: stack, parts: [{SHORT}, {LONG}]}}"
@@ -132,6 +151,19 @@ def _acoustics(page: str) -> Mapping[str, Sequence[str]]:
     return {"all of it": (), **without, "none": _augmented(*kinds, page=page)}
 
 
+def _training(page: str) -> Mapping[str, Sequence[str]]:
+    """How the rate moves, whether the steps are averaged, and what comes first."""
+    held = "train.schedule={kind: constant}"
+    return {
+        "as the page says": (),
+        "moving average": ("train.ema=0.998",),
+        "rate held": (held,),
+        "rate held, moving average": (held, "train.ema=0.998"),
+        "half the rate": (f"train.rate={load_config(page).train.rate / 2:g}",),
+        "short ones first": ("train.sorta_grad=1",),
+    }
+
+
 def _augmented(*left_out: str, page: str = PAGE) -> tuple[str, ...]:
     """The page's augmentation without some of its pieces."""
     augment = load_config(page).model_dump(mode="json")["augment"]
@@ -142,37 +174,42 @@ def _augmented(*left_out: str, page: str = PAGE) -> tuple[str, ...]:
 def _found(
     name: str, overrides: Sequence[str], train: list[Utterance], tests: Mapping[str, Path], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """The figures of a variant; trains it where there are none."""
+    """The figures of a variant; trains it, and hears what it has not heard."""
     stem = "".join(letter if letter.isalnum() else "_" for letter in name)
-    return once(options.out / f"{stem}.json", lambda: _measured(stem, overrides, train, tests, options))
+    found = once(options.out / f"{stem}.json", lambda: _learnt(stem, overrides, train, options))
+    return found | {"sets": {test: _rates(stem, test, path, options.out) for test, path in tests.items()}}
 
 
-def _measured(
-    stem: str, overrides: Sequence[str], train: list[Utterance], tests: Mapping[str, Path], options: argparse.Namespace
-) -> dict[str, Any]:
-    if options.init:
-        ckpt = trained(stem, options.page, ["train.coach=off", *overrides], options.out, init=options.init)
-        utterances = sum(
-            round(one["train_seconds"] * one["utterances_per_second"]) for one in epochs(stem, options.out)
-        )
-    else:
-        changes = [*BASE, f"data.test={options.data / 'test.jsonl'}", *overrides]
-        dev = read_manifest(options.data / "dev.jsonl")
-        speed = _speed(stem, options.page, changes, train, dev, options.out)
-        rounds = max(1, math.ceil(60 * options.minutes * speed / len(train)))
-        lines = min(len(train), round(60 * options.minutes * speed / rounds))
-        part = _part(train, dev, lines, options.out / "manifests" / stem)
-        ckpt = trained(stem, options.page, [*changes, *part, f"train.epochs={rounds}"], options.out)
-        utterances = rounds * lines
-    found: dict[str, Any] = {
-        "utterances": utterances,
-        "seconds": round(sum(one["train_seconds"] for one in epochs(stem, options.out))),
-        "sets": {},
-    }
-    for test, path in tests.items():
-        figures = evaluated(ckpt, options.out / "figures" / f"{stem}_{test}.json", "--manifest", path)
-        found["sets"][test] = {kind: rate["error_rate"] for kind, rate in figures["rates"].items()}
-    return found
+def _learnt(stem: str, overrides: Sequence[str], train: list[Utterance], options: argparse.Namespace) -> dict[str, Any]:
+    """Trains a variant."""
+    utterances = (_gone_on if options.init else _begun)(stem, overrides, train, options)
+    return {"utterances": utterances, "seconds": round(sum(one["train_seconds"] for one in epochs(stem, options.out)))}
+
+
+def _rates(stem: str, test: str, path: Path, out: Path) -> dict[str, float]:
+    """What a trained variant mishears of a set."""
+    figures = out / "figures" / f"{stem}_{test.replace(', ', '_')}.json"
+    found = once(figures, lambda: evaluated(out / f"{stem}.ckpt", figures, "--manifest", path))
+    return {kind: rate["error_rate"] for kind, rate in found["rates"].items()}
+
+
+def _gone_on(stem: str, overrides: Sequence[str], _: list[Utterance], options: argparse.Namespace) -> int:
+    """Trains the network of ``--init`` as its page says; how many utterances it has read meanwhile."""
+    trained(stem, options.page, ["train.coach=off", *overrides], options.out, init=options.init)
+    read = (one["train_seconds"] * one["utterances_per_second"] for one in epochs(stem, options.out))
+    return sum(map(round, read))
+
+
+def _begun(stem: str, overrides: Sequence[str], train: list[Utterance], options: argparse.Namespace) -> int:
+    """Trains a new network by as many utterances as it can read in the minutes; how many these are."""
+    changes = [*BASE, f"data.test={options.data / 'test.jsonl'}", *overrides]
+    dev = read_manifest(options.data / "dev.jsonl")
+    speed = _speed(stem, options.page, changes, train, dev, options.out)
+    rounds = max(1, math.ceil(60 * options.minutes * speed / len(train)))
+    lines = min(len(train), round(60 * options.minutes * speed / rounds))
+    part = _part(train, dev, lines, options.out / "manifests" / stem)
+    trained(stem, options.page, [*changes, *part, f"train.epochs={rounds}"], options.out)
+    return rounds * lines
 
 
 def _speed(
