@@ -176,5 +176,8 @@ def save(job: Adaptation, adapted: Adapted, out: Path) -> None:
     from dfcnn_ms.runtime import checkpoint
 
     before, best = checkpoint.load(job.ckpt).meta, checkpoint.load(adapted.best)
-    meta = replace(best.meta, manifests=before.manifests, decoding=before.decoding, adapted=adapted.about)
+    config = best.meta.config.model_copy(update={"data": before.config.data})
+    meta = replace(
+        best.meta, config=config, manifests=before.manifests, decoding=before.decoding, adapted=adapted.about
+    )
     checkpoint.save(out, best.weights, meta)

@@ -41,7 +41,8 @@ class Wanted:
         manifest: recordings of the voice.
         dev: what is held out of them, where that is a manifest of its own.
         minutes: use at most so much of the manifest's sound; None: all.
-        rehearse: other sound that is rehearsed; None: what the network was trained on, if it is still there.
+        rehearse: other sound that is rehearsed; None: all corpora that the network was trained on and that are still
+            there, each by its weight.
         share: of the rehearsal in what is heard in an epoch; 0: none.
         seed: of every draw.
     """
@@ -182,26 +183,52 @@ def some_minutes(utterances: Sequence[Utterance], wanted: Wanted) -> list[Uttera
 
 def _what_it_knew(meta: Meta, wanted: Wanted, taught: int) -> tuple[list[Utterance], list[Utterance]]:
     """What is rehearsed besides so many recordings of the voice, and what tells how much was forgotten."""
-    pool = _remembered(meta, "train", wanted) if wanted.rehearse is None else _usable(meta, wanted.rehearse)
-    if wanted.rehearse is not None and not pool:
-        raise DataError(f"{wanted.rehearse}: holds nothing that this network writes; rehearse something else")
-    known = _remembered(meta, "dev", wanted)
-    if pool and not known:
-        known, pool = split(pool, HELD_OUT, wanted.seed)
+    pools = _heard_before(meta, wanted)
+    known = _remembered(meta, Path(meta.manifests.get("dev", "")), wanted)
+    if pools and not known:
+        held_out, rest = zip(*(split(pool, HELD_OUT, wanted.seed) for pool, _ in pools), strict=True)
+        known = [one for pool in held_out for one in pool]
+        pools = [(pool, share) for pool, (_, share) in zip(rest, pools, strict=True)]
     count = round(taught * wanted.share / (1 - wanted.share))
-    return _some(pool, count, (wanted.seed, _REHEARSING)), _some(known, MOST_KNOWN, (wanted.seed, _KNOWN))
+    rehearsed = [
+        one
+        for place, (pool, so_many) in enumerate(_shared_out(pools, count))
+        for one in _some(pool, so_many, (wanted.seed, _REHEARSING, place))
+    ]
+    return rehearsed, _some(known, MOST_KNOWN, (wanted.seed, _KNOWN))
 
 
-def _remembered(meta: Meta, name: str, wanted: Wanted) -> list[Utterance]:
+def _heard_before(meta: Meta, wanted: Wanted) -> list[tuple[list[Utterance], float]]:
+    """What can be rehearsed of each corpus that has anything, and the weight of it."""
+    if wanted.rehearse is not None:
+        pool = _usable(meta, wanted.rehearse)
+        if not pool:
+            raise DataError(f"{wanted.rehearse}: holds nothing that this network writes; rehearse something else")
+        return [(pool, 1.0)]
+    found = [(_remembered(meta, path, wanted), share) for path, share in meta.learnt.items()]
+    return [(pool, share) for pool, share in found if pool]
+
+
+def _shared_out(pools: Sequence[tuple[list[Utterance], float]], count: int) -> list[tuple[list[Utterance], int]]:
+    """How many of each pool make up so many by the weights; what a small one lacks the others give."""
+    found = []
+    left = sum(share for _, share in pools)
+    for pool, share in sorted(pools, key=lambda one: len(one[0]) / one[1]):
+        so_many = min(len(pool), round(count * share / left))
+        found.append((pool, so_many))
+        count, left = count - so_many, left - share
+    return found
+
+
+def _remembered(meta: Meta, path: Path, wanted: Wanted) -> list[Utterance]:
     """What can be used of a set that the network remembers; nothing where it is gone, or is asked to be another set."""
-    path = Path(meta.manifests.get(name, ""))
     others = [other for other in (wanted.manifest, wanted.dev, wanted.rehearse) if other is not None]
     if not path.is_file() or any(is_same(path, other) for other in others):
         return []
     try:
         return _usable(meta, path)
     except DataError as error:
-        log.warning("the %s set that the network remembers cannot be used: %s", name, error)
+        log.warning("%s, which the network remembers, cannot be used: %s", path, error)
         return []
 
 
@@ -211,7 +238,7 @@ def _usable(meta: Meta, manifest: Path) -> list[Utterance]:
     return [utterance for utterance, labelled in every if not _complaint(meta, labelled)]
 
 
-def _some(utterances: Sequence[Utterance], count: int, seed: tuple[int, int]) -> list[Utterance]:
+def _some(utterances: Sequence[Utterance], count: int, seed: tuple[int, ...]) -> list[Utterance]:
     """So many utterances, or all if there are fewer."""
     return _in_order(utterances, np.random.default_rng(seed).permutation(len(utterances))[:count])
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dfcnn_ms.audio.features import GlobalCmvn
@@ -63,6 +64,18 @@ class Meta:
             },
             ensure_ascii=False,
         )
+
+    @property
+    def learnt(self) -> dict[Path, float]:
+        """The manifests that it was trained with, where they were then, and the weight of each in the mixture."""
+        if "train" not in self.manifests:
+            return {}
+        data, train = self.config.data, Path(self.manifests["train"])
+        folders = len(train.parts) - len(data.train.parts)
+        if folders < 0 or Path(*train.parts[folders:]) != data.train:
+            return {train: 1.0}  # of another page; where its mixture lay is not known
+        place = Path(*train.parts[:folders])
+        return {train: 1.0} | {place / path: weight for path, weight in data.mix.items()}
 
     @property
     def dev_error(self) -> float | None:

@@ -84,6 +84,8 @@ class Bookkeeper(Callback):
                 self.history.add(steps=1, loss=outputs.loss, norm=outputs.norm)
             else:
                 self.history.add(skipped=1)
+        if self.history.read:  # it may be saved now, and what goes on from there goes on counting
+            self.note_time()
         self.idle_since = time.monotonic()
 
     def is_due(self, steps: int) -> bool:
@@ -114,12 +116,15 @@ class Bookkeeper(Callback):
             label_entropy=self.label_entropy,
             learning_rate=current_rate(self.optimizer),
         )
+        seconds = self.note_time()
+        self.history.time(utterances_per_second=round(len(self.source.corpus) / seconds, 1))
+
+    def note_time(self) -> float:
+        """Notes how long the epoch has taken so far, and how long of that it waited; returns the former."""
         seconds = self.before.get("train_seconds", 0.0) + time.monotonic() - self.started
-        self.history.time(
-            train_seconds=round(seconds, 3),
-            wait_seconds=round(self.before.get("wait_seconds", 0.0) + self.waited, 3),
-            utterances_per_second=round(len(self.source.corpus) / seconds, 1),
-        )
+        waited = self.before.get("wait_seconds", 0.0) + self.waited
+        self.history.time(train_seconds=round(seconds, 3), wait_seconds=round(waited, 3))
+        return seconds
 
 
 def entropy(labels: Sequence[Sequence[int]], weights: np.ndarray | None = None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,31 @@ def test_other_sound_can_be_rehearsed_and_part_of_it_is_held_out_where_nothing_i
     assert not ids(found.rehearsed) & ids(found.known)
 
 
+@pytest.mark.parametrize(
+    ("weights", "share", "wanted"),
+    [
+        ({"often": 3.0, "seldom": 0.5}, 0.5, {"train": 12, "often": 36, "seldom": 6}),
+        ({"often": 3.0, "gone": 5.0}, 0.5, {"train": 14, "often": 40}),  # what is gone takes no part; often has but 40
+        ({"often": 3.0, "seldom": 0.5}, 0.75, {"train": 102, "often": 40, "seldom": 20}),  # both small ones are used up
+    ],
+)
+def test_all_corpora_of_a_mixture_are_rehearsed_by_their_weights(
+    folder: Path, weights: dict[str, float], share: float, wanted: dict[str, int]
+) -> None:
+    for name, count in (("often", 40), ("seldom", 20)):
+        manifest(folder, name, count)
+    data = CONFIG.data.model_copy(
+        update={
+            "train": Path("train.jsonl"),
+            "mix": {Path(f"{name}.jsonl"): weight for name, weight in weights.items()},
+        }
+    )
+    manifests = {split: str(folder / f"{split}.jsonl") for split in ("train", "dev")}
+    meta = Meta(CONFIG.model_copy(update={"data": data}), tones.VOCABULARY, manifests=manifests)
+    found = drawn(folder, meta, share=share).rehearsed
+    assert Counter(one.id.split("-")[0] for one in found) == wanted
+
+
 def test_what_the_network_cannot_write_is_not_rehearsed(folder: Path) -> None:
     lines = (folder / "train.jsonl").read_text().splitlines(keepends=True)
     foreign = [line.replace("yi1", "ma3") for line in lines[:290]]
@@ -101,7 +127,7 @@ def test_a_training_set_whose_sound_is_gone_is_not_rehearsed(folder: Path, caplo
     lines = (folder / "train.jsonl").read_text()
     (folder / "train.jsonl").write_text(lines.replace("train.jsonl", "gone.flac"))
     assert drawn(folder).rehearsed == []
-    assert "the train set that the network remembers cannot be used" in caplog.text
+    assert "train.jsonl, which the network remembers, cannot be used" in caplog.text
 
 
 def sets(rehearsed: Path | None) -> Sets:

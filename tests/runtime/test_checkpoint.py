@@ -338,3 +338,25 @@ def test_what_no_graph_can_be_written_of_listens_in_mindspore(
     checkpoint.save(tmp_path / "a.ckpt", network, META)
     monkeypatch.delitem(GRAPHS, "dfcnn")
     assert isinstance(checkpoint.for_use(tmp_path / "a.ckpt", "CPU").acoustics, Acoustic)
+
+
+@pytest.mark.parametrize(
+    ("train", "named", "found"),
+    [
+        (
+            "/corpora/data/a/train.jsonl",
+            "data/a/train.jsonl",
+            {"/corpora/data/a/train.jsonl": 1, "/corpora/b.jsonl": 2},
+        ),
+        ("/corpora/x/../a.jsonl", "../a.jsonl", {"/corpora/x/../a.jsonl": 1, "/corpora/x/b.jsonl": 2}),
+        ("/a.jsonl", "/a.jsonl", {"/a.jsonl": 1, "b.jsonl": 2}),
+        ("/corpora/a.jsonl", "/mine/a.jsonl", {"/corpora/a.jsonl": 1}),  # the page is of another training
+        ("/a.jsonl", "data/a.jsonl", {"/a.jsonl": 1}),
+        (None, "a.jsonl", {}),
+    ],
+)
+def test_all_corpora_of_a_training_are_found_from_any_folder(train, named, found):
+    data = META.config.data.model_copy(update={"train": Path(named), "mix": {Path("b.jsonl"): 2.0}})
+    config = META.config.model_copy(update={"data": data})
+    meta = dataclasses.replace(META, config=config, manifests={"train": train} if train else {})
+    assert meta.learnt == {Path(path): weight for path, weight in found.items()}

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from mindspore import Tensor
 from mindspore.train import RunContext
 from mindspore.train.callback import _InternalCallbackParam
 
 from dfcnn_ms.errors import Interrupted
-from dfcnn_ms.training.callbacks import Coach, KeepNetworks, SaveState, entropy
+from dfcnn_ms.training import callbacks
+from dfcnn_ms.training.callbacks import Bookkeeper, Coach, KeepNetworks, SaveState, entropy
 from dfcnn_ms.training.coach import advise
 from dfcnn_ms.training.history import TARGET, History, StepOutputs
 from dfcnn_ms.training.optimizers import RateTable
@@ -52,6 +56,30 @@ def test_the_coach_lowers_the_rate_when_it_may():
 def test_the_coach_ends_training_when_it_may_and_a_resumed_run_stays_ended():
     history, context, _ = coached("wrong_labels", act=True)
     assert context.get_stop_requested() and history.counters["finished"] == 1
+
+
+class Plan(list[list[int]]):
+    """Of one utterance in three batches."""
+
+    weights = np.ones(1)
+
+
+def test_a_resumed_epoch_has_taken_what_both_of_its_parts_took(monkeypatch):
+    clock = iter([100.0, 100.0, 107.0, 107.0, 500.0, 500.0, 504.0, 504.0])  # 7 s, and after a pause 4 s
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    source: Any = SimpleNamespace(corpus=SimpleNamespace(labels=[[1]]), plan=Plan([[0]] * 3))
+    context, history = RunContext(_InternalCallbackParam()), History()
+    arguments = context.original_args()
+    arguments.cur_epoch_num, arguments.dataset_sink_mode = 1, False
+    arguments.net_outputs = [Tensor(1.0), Tensor(1.0), Tensor(True)]
+    for part in (7.0, 11.0):
+        one = Bookkeeper(history, None, source, 0)
+        one.on_train_epoch_begin(context)
+        one.on_train_step_begin(context)
+        one.on_train_step_end(context)
+        assert history.timings == [
+            {"epoch": 1, "train_seconds": part, "wait_seconds": 0.0}
+        ]  # as SaveState would save it
 
 
 @pytest.mark.parametrize(
