@@ -35,9 +35,9 @@ PAGE = "people"
 BASE = (
     "data.mix={}",
     "features={kind: log_mel, n_mels: 40}",
-    "model.blocks=[{channels: 16, convs: 1, kernel: 5, stride: [2, 2], pool: [1, 1]}, "
-    "{channels: 32, convs: 1, stride: [2, 2], pool: [1, 2]}, {channels: 64, convs: 3, pool: [1, 1]}]",
-    "model.hidden=[128]",
+    "model={kind: dfcnn, blocks: [{channels: 16, convs: 1, kernel: 5, stride: [2, 2], pool: [1, 1]}, "
+    "{channels: 32, convs: 1, stride: [2, 2], pool: [1, 2]}, {channels: 64, convs: 3, pool: [1, 1]}], "
+    "hidden: [128], dropout: 0.05, padding: 1}",
     "train.buckets=3",
     "train.rate=0.004",
     "train.coach=off",
