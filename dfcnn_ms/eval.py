@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dfcnn_ms import cli
 from dfcnn_ms.corpora.manifest import Utterance
-from dfcnn_ms.decoding.choice import Choice
+from dfcnn_ms.decoding.choice import OVER, Choice
 from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import evaluate, read_set, remembered
@@ -34,8 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     cli.check_output("--json", options.json)
     cli.check_output("--report", options.report)
     cli.check_inputs(options, ["--json", "--report"])
-    choice = choice_of(options)
-    if options.nbest > 1 and not choice.wants_characters:
+    choice = replace(choice_of(options), over=options.nbest)
+    if choice.nbest > 1 and not choice.wants_characters:
         raise ConfigError(f"--nbest {options.nbest}: is for the characters; ask for them with --hanzi")
     outputs = {flag: path for flag, path in (("--json", options.json), ("--report", options.report)) if path}
     task = Task(
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         help="does B make fewer errors than A, or may that be chance? Checkpoints, or files that --json wrote",
     )
     arguments.add_argument(
-        "--nbest", type=int, default=1, metavar="N", help="choose the characters over N hypotheses of each utterance"
+        "--nbest", type=int, metavar="N", help=f"choose the characters over N hypotheses of each (default: {OVER})"
     )
     arguments.add_argument(
         "--four-views", action="store_true", help="average four views of each clip: itself and three crops (classes)"
@@ -124,7 +124,7 @@ class Task:
             name=recognizer.meta.config.name if recognizer.meta else "network",
             manifest=manifest,
             heard=found.heard,
-            decoder=tried.name,
+            decoder=found.decoder,
             decoders=found.decoders,
             clock=found.clock,
             unit=recognizer.unit,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,9 @@ from dfcnn_ms.audio.frontend import Frontend
 from dfcnn_ms.audio.wave import duration, read_wave
 from dfcnn_ms.decoding import DECODERS, Decoder, Hypothesis
 from dfcnn_ms.decoding.boundaries import Sound
+from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.confidence import sentence_confidence
+from dfcnn_ms.decoding.options import decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.models import Network
 from dfcnn_ms.runtime import Acoustics
@@ -42,8 +44,8 @@ PAD_FRAMES = 32
 MOST_FRAMES = 1 << 20
 #: most recordings heard at once, and most seconds of them, padding included: memory grows with both
 BATCH_SIZE, BATCH_SECONDS = 16, 240.0
-#: how much of the decoder's language model counts when characters are chosen, by a language model of their own
-LANGUAGE_SHARE = 0.5
+#: how much of the decoder's language model counts beside that of the characters, and how much these do
+LANGUAGE_SHARE, CHARACTERS_SHARE = 0.5, 0.5
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Alternative:
         syllables: toned pinyin, or whatever units the network writes.
         confidence: probability of the whole.
         log_prob: acoustic, natural logarithm.
-        score: what the decoder ranked by: `log_prob`, and what a language model and hotwords add.
+        score: what it was ranked by: `log_prob`, and what a language model, hotwords, and its characters add.
     """
 
     syllables: tuple[str, ...]
@@ -76,8 +78,8 @@ class Transcript(Alternative):
         starts, ends: when each syllable begins and ends, in seconds.
         confidences: probability of each syllable at its most certain step, 0 to 1, calibrated where the checkpoint
             says how.
-        sentence: the Chinese text, chosen over all alternatives; None where the recognizer has no model for it.
-        alternatives: what else it may have been, best first, as far as the decoder was asked for more.
+        sentence: the Chinese text, which had a say in what was heard; None where the recognizer has no model for it.
+        alternatives: what else it may have been, best first, as far as more was asked for.
     """
 
     starts: tuple[float, ...]
@@ -127,7 +129,8 @@ class Recognizer:
         task: what its outputs mean; sentences by CTC unless it says otherwise.
         meta: what its file says about it, or None.
         decoder: log-probabilities -> hypotheses; by default the first of :data:`dfcnn_ms.decoding.DECODERS` that fits.
-        hanzi: syllables -> Chinese text, where that is wanted.
+        hanzi: syllables -> Chinese text, where that is wanted; it chooses among what the decoder believes.
+        shown: how many hypotheses a transcript has; None: all that the decoder gives.
         device: where it runs, for people.
     """
 
@@ -142,6 +145,7 @@ class Recognizer:
         meta: Meta | None = None,
         decoder: Decoder | None = None,
         hanzi: HanziModel | None = None,
+        shown: int | None = None,
         device: str = "CPU",
     ) -> None:
         self.acoustics = acoustics
@@ -152,7 +156,18 @@ class Recognizer:
         self.meta = meta
         self.decoder = decoder or next(make() for make in DECODERS.values() if make.reads == self.task.outputs)
         self.hanzi = hanzi
+        self.shown = shown
         self.device = device
+
+    def use(self, choice: Choice) -> None:
+        """Listens from now on as the flags say.
+
+        Raises:
+            ConfigError, DataError: they cannot be meant of this network.
+        """
+        stored = self.meta.decoding if self.meta else {}
+        self.decoder = decoders(choice, self.vocabulary, stored, self.task.outputs).decoder
+        self.hanzi, self.shown = choice.load_hanzi(), choice.nbest
 
     @property
     def temperature(self) -> float:
@@ -236,17 +251,20 @@ class Recognizer:
         step_frames = network.frames_per_step or len(features)
         return Sound(features, kind.hop_ms / 1000, kind.window_ms / 1000, step_frames, network.first_frame)
 
-    def sentence(self, nbest: Sequence[Hypothesis]) -> Sentence | None:
-        """The Chinese text of what may have been said; None without a model for it.
+    def sentence(self, one: Hypothesis) -> Sentence | None:
+        """The Chinese text of what may have been said; None without a model for it."""
+        return None if self.hanzi is None else self.hanzi.decode([(self.vocabulary.decode(one.ids), 0.0)])[0]
+
+    def written(self, nbest: Sequence[Hypothesis]) -> list[tuple[Hypothesis, Sentence | None]]:
+        """Hypotheses with their Chinese texts, the likeliest pair first; as they are where there is nothing to choose.
 
         The model of the characters is a language model too. What the decoder had counts less beside it: otherwise what
         both of them know would count twice.
         """
-        if self.hanzi is None:
-            return None
-        twice = 1 - LANGUAGE_SHARE
-        heard = [(self.vocabulary.decode(one.ids), one.score - twice * one.language_score) for one in nbest]
-        return self.hanzi.decode(heard)[0]
+        pairs = [(one, self.sentence(one)) for one in nbest]
+        if self.hanzi is None or len(pairs) == 1:
+            return pairs
+        return sorted(map(_weighed, pairs), key=lambda pair: -pair[0].score)
 
     def aligned(self, outputs: Outputs, row: int, ids: Sequence[int]) -> Alignment:
         """Where each unit of a text lies in the outputs of the utterance in a row."""
@@ -259,7 +277,7 @@ class Recognizer:
 
     def transcript_of(self, outputs: Outputs, row: int, nbest: Sequence[Hypothesis]) -> Transcript:
         """The best hypothesis with the times and the confidence of each syllable, and the others."""
-        best, *others = nbest
+        (best, sentence), *others = self.written(nbest)[: self.shown]
         alignment = self.aligned(outputs, row, best.ids)
         starts, ends = self.times(outputs, row, alignment)
         sure = self.task.confidences(outputs.of(row), alignment, self.temperature)
@@ -271,13 +289,20 @@ class Recognizer:
             starts=starts,
             ends=ends,
             confidences=sure,
-            sentence=self.sentence(nbest),
-            alternatives=tuple(self._alternative(outputs, row, one) for one in others),
+            sentence=sentence,
+            alternatives=tuple(self._alternative(outputs, row, one) for one, _ in others),
         )
 
     def _alternative(self, outputs: Outputs, row: int, one: Hypothesis) -> Alternative:
         sure = self.task.confidences(outputs.of(row), self.aligned(outputs, row, one.ids), self.temperature)
         return Alternative(tuple(self.vocabulary.decode(one.ids)), sentence_confidence(sure), one.log_prob, one.score)
+
+
+def _weighed(pair: tuple[Hypothesis, Sentence | None]) -> tuple[Hypothesis, Sentence | None]:
+    one, sentence = pair
+    assert sentence is not None
+    once = one.score - (1 - LANGUAGE_SHARE) * one.language_score
+    return replace(one, score=once + CHARACTERS_SHARE * sentence.score), sentence
 
 
 def stack(features: Sequence[np.ndarray], least_frames: int = PAD_FRAMES) -> tuple[np.ndarray, np.ndarray]:

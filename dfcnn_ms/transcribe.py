@@ -17,7 +17,7 @@ from dfcnn_ms.audio.sound_files import SoundFile, find, in_folder, unreadable
 from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.bulk.command import add_bulk_flags, hear_all, is_bulk
 from dfcnn_ms.decoding.choice import Choice
-from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of, decoders
+from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import check_outputs
 from dfcnn_ms.recognizer import Recognizer, Transcript, batches
@@ -91,9 +91,7 @@ def read_by(options: argparse.Namespace, sounds: Sequence[SoundFile]) -> list[st
 def loaded(options: argparse.Namespace, choice: Choice) -> Recognizer:
     """The recognizer with all that it was told."""
     recognizer = Recognizer.load(options.ckpt, options.device_target)
-    stored = recognizer.meta.decoding if recognizer.meta else {}
-    recognizer.decoder = decoders(choice, recognizer.vocabulary, stored, recognizer.task.outputs).decoder
-    recognizer.hanzi = choice.load_hanzi()
+    recognizer.use(choice)
     return recognizer
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ from tones import VOCABULARY, Speller, Strided, Tones, begins, classifier, liste
 from dfcnn_ms.decoding import BeamSearch, Greedy, Hotwords, Ranking
 from dfcnn_ms.decoding.align import align_ctc
 from dfcnn_ms.decoding.boundaries import boundaries
+from dfcnn_ms.decoding.hanzi import Sentence
 from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import BATCH_SECONDS, BATCH_SIZE, PAD_FRAMES, Alternative, Recognizer, by_length
@@ -98,8 +101,6 @@ def test_characters_of_the_best_hypothesis() -> None:
     recognizer.decoder = BeamSearch(nbest=3, min_log_prob=-60.0)
     spoken, silent = recognizer.hear([wave("yi1 er4 si4"), wave("")])
     assert (spoken.text, spoken.characters) == ("yi1 er4 si4", "一二四")
-    assert spoken.sentence is not None
-    assert spoken.sentence.score == spoken.score
     assert len(spoken.alternatives) == 2
     assert silent.characters == ""
 
@@ -120,9 +121,40 @@ def test_the_language_model_of_the_decoder_counts_half_for_the_characters_and_ho
         search = BeamSearch(nbest=5, min_log_prob=-9.5, language=language, length_bonus=1.0, hotwords=hotwords)
         nbest = search(log_probs, [1])[0]
         assert VOCABULARY.decode(nbest[0].ids) == ["er4"]
-        sentence = recognizer.sentence(nbest)
+        sentence = recognizer.written(nbest)[0][1]
         assert sentence is not None
         assert sentence.text == characters
+
+
+@pytest.mark.parametrize(("odds", "heard"), [(-0.99, "er4"), (-1.01, "yi1"), (0.0, "yi1")])
+def test_characters_have_a_say_in_what_is_heard(odds: float, heard: str) -> None:
+    """一 is 2 less probable than 二, of which half counts: the sound must outweigh 1, where it leaves a choice."""
+
+    class Choosy(Speller):
+        def decode(self, nbest: Sequence[tuple[Sequence[str], float]], n: int = 1) -> list[Sentence]:
+            (sentence,) = super().decode(nbest, n)
+            return [replace(sentence, score=sentence.score - 2 * sentence.text.count("一"))]
+
+    log_probs = np.full((1, len(VOCABULARY)), -20.0)
+    log_probs[0, VOCABULARY.encode(["yi1", "er4"])] = -1.0, -1.0 + odds if odds else -20.0
+    recognizer = listener()
+    recognizer.acoustics = lambda *_: (log_probs[None], np.ones(1, int))
+    recognizer.hanzi, recognizer.decoder = Choosy(), BeamSearch(nbest=2, min_log_prob=-9.0)  # type: ignore[assignment]
+    (one,) = recognizer.hear([wave("yi1")])
+    written = {"yi1": "一", "er4": "二"}
+    assert (one.text, one.characters) == (heard, written[heard])
+    ids = VOCABULARY.encode([heard])
+    assert one.log_prob == pytest.approx(log_probs[0, ids[0]], abs=1e-6)
+    assert all(other.score < one.score for other in one.alternatives)
+
+
+def test_no_more_hypotheses_are_shown_than_were_asked_for() -> None:
+    recognizer = listener()
+    recognizer.decoder = BeamSearch(nbest=3, min_log_prob=-60.0)
+    (every,) = recognizer.hear([wave("yi1 er4")])
+    for shown in (1, 2, 3):
+        recognizer.shown = shown
+        assert recognizer.hear([wave("yi1 er4")])[0].alternatives == every.alternatives[: shown - 1]
 
 
 def test_any_decoder_will_do() -> None:
@@ -234,5 +266,5 @@ def test_half_of_the_language_model_outweighs_what_is_less_than_half(share: floa
     odds = share * 0.5 * 0.5 * (model.log_prob(["er4"]) - model.log_prob(["yi1"]))
     log_probs = np.full((1, 1, len(VOCABULARY)), -9.0)
     log_probs[0, 0, VOCABULARY.encode(["yi1", "er4"])] = -1.0, -1.0 - odds
-    sentence = recognizer.sentence(search(log_probs, [1])[0])
+    sentence = recognizer.written(search(log_probs, [1])[0])[0][1]
     assert sentence is not None and sentence.text == characters

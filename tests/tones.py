@@ -106,15 +106,15 @@ class Loudest:
 
 @dataclass(frozen=True)
 class Speller:
-    """The writing of the language: one character for each syllable of the most probable hypothesis."""
+    """The writing of the language: one character for each syllable, which is one of e of them."""
 
     characters: str = "一二三四"
 
     def decode(self, nbest: Sequence[tuple[Sequence[str], float]], n: int = 1) -> list[Sentence]:
         """One sentence, whatever `n`."""
         syllables, log_prob = max(nbest, key=lambda one: one[1])
-        units = tuple(dict(zip(HERTZ, self.characters, strict=True))[unit] for unit in syllables)
-        return [Sentence("".join(units), units, units, log_prob)]
+        units = tuple(dict(zip(HERTZ, self.characters, strict=True)).get(unit, unit) for unit in syllables)
+        return [Sentence("".join(units), units, units, log_prob - len(units))]
 
 
 def listener() -> Recognizer:

@@ -18,7 +18,6 @@ from dfcnn_ms.audio.wave import Array
 from dfcnn_ms.bulk.items import Item
 from dfcnn_ms.decoding import Hypothesis
 from dfcnn_ms.decoding.choice import Choice
-from dfcnn_ms.decoding.options import decoders
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.recognizer import Recognizer, Transcript, by_length
 from dfcnn_ms.reporting.line_breaks import LAYOUT, Layout
@@ -84,10 +83,8 @@ class Setup:
     def recognizer(self) -> Recognizer:
         """The network with all that it was told, on one thread as far as that is ours to say."""
         recognizer = Recognizer.load(self.ckpt, self.device_target)
-        stored = recognizer.meta.decoding if recognizer.meta else {}
-        chosen = decoders(self.choice, recognizer.vocabulary, stored, recognizer.task.outputs)
-        recognizer.decoder = on_one_thread(chosen.decoder)
-        recognizer.hanzi = self.choice.load_hanzi()
+        recognizer.use(self.choice)
+        recognizer.decoder = on_one_thread(recognizer.decoder)
         return recognizer
 
     def listener(self) -> Listener:
@@ -101,7 +98,7 @@ class Setup:
 def of_blocks(recognizer: Recognizer, blocks: Iterable[Array], endpointing: Endpointing) -> Transcript:
     """What is heard in a long recording whose samples come in blocks (n,)."""
     whole = joined(list(results(recognizer, blocks, endpointing)))
-    return whole if whole.sentence else replace(whole, sentence=recognizer.sentence([Hypothesis((), 0.0)]))
+    return whole if whole.sentence else replace(whole, sentence=recognizer.sentence(Hypothesis((), 0.0)))
 
 
 def failed(item: Item, made_with: Mapping[str, str], error: DataError | OSError) -> Heard:

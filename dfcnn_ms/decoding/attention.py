@@ -155,7 +155,7 @@ class Rescoring(BaseDecoder):
         """Over the same searches as there are for CTC."""
         searches = BeamSearch.chosen(choice, vocabulary, stored)
         return {
-            name: cls(choice.nbest, search=replace(one, nbest=one.beam, min_log_prob=NBEST_MIN_LOG_PROB))
+            name: cls(choice.hypotheses, search=replace(one, nbest=one.beam, min_log_prob=NBEST_MIN_LOG_PROB))
             for name, one in searches.items()
         }
 

@@ -98,8 +98,8 @@ class BeamSearch(BaseDecoder):
     def chosen(cls, choice: Choice, vocabulary: Vocabulary, stored: Mapping[str, float]) -> dict[str, BeamSearch]:
         """Without a language model, and with one where there is one."""
         search: dict[str, Any] = {
-            "beam": choice.beam or max(BEAM, choice.nbest),
-            "nbest": choice.nbest,
+            "beam": choice.beam or max(BEAM, choice.hypotheses),
+            "nbest": choice.hypotheses,
             "hotwords": Hotwords.load(choice.hotwords, vocabulary.symbols) if choice.hotwords else None,
         }
         if choice.nbest > 1:
@@ -112,7 +112,7 @@ class BeamSearch(BaseDecoder):
 
             # As wide as it was when the two weights were found.
             if not choice.beam:
-                search["beam"] = max(int(stored.get("beam", BEAM)), choice.nbest)
+                search["beam"] = max(int(stored.get("beam", BEAM)), choice.hypotheses)
             least = stored.get("min_log_prob", cls.min_log_prob)
             search["min_log_prob"] = min(least, search.get("min_log_prob", least))
             found["lm"] = cls(

@@ -11,13 +11,20 @@ from dfcnn_ms.errors import ConfigError
 if TYPE_CHECKING:
     from dfcnn_ms.decoding.hanzi import HanziModel
 
+#: how many hypotheses characters are chosen over, unless it is said
+OVER = 10
 #: flags of a search, and what is the same as not giving them
 SEARCH = {"beam": None, "lm": None, "lm_weight": None, "length_bonus": None, "hotwords": None, "nbest": 1}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the flags say; None is what nobody asked for."""
+    """What the flags say; None is what nobody asked for.
+
+    Attributes:
+        nbest: hypotheses that are asked for.
+        over: those that characters are chosen over.
+    """
 
     decoder: str | None = None
     beam: int | None = None
@@ -28,11 +35,17 @@ class Choice:
     hanzi: bool = False
     hanzi_model: Path | None = None
     nbest: int = 1
+    over: int | None = None
 
     @property
     def given(self) -> frozenset[str]:
         """The flags of a search that somebody gave."""
         return frozenset(flag for flag, unsaid in SEARCH.items() if getattr(self, flag) != unsaid)
+
+    @property
+    def wished(self) -> frozenset[str]:
+        """Those, and what would serve what else was asked for, where a decoder hears it: characters like to choose."""
+        return self.given | {"nbest"} if self.hypotheses > 1 else self.given
 
     def check(self) -> None:
         """Refuses what cannot be meant, before anything is loaded.
@@ -58,6 +71,13 @@ class Choice:
     def wants_characters(self) -> bool:
         """Whether Chinese characters are asked for; who names a model wants it used."""
         return self.hanzi or self.hanzi_model is not None
+
+    @property
+    def hypotheses(self) -> int:
+        """How many a search gives: those that are asked for, and those that characters are chosen over."""
+        if not self.wants_characters:
+            return self.nbest
+        return max(self.nbest, self.over or min(OVER, self.beam or OVER))
 
     def load_hanzi(self) -> HanziModel | None:
         """The model of the characters, where they are asked for."""

@@ -56,11 +56,13 @@ def kind_of(choice: Choice, outputs: str = "ctc") -> str:
     fitting = [name for name, kind in DECODERS.items() if kind.reads == outputs]
     if choice.decoder is not None and choice.decoder not in fitting:
         raise ConfigError(f"--decoder {choice.decoder}: does not read what this network writes; {_use(fitting)}")
-    hearing = [name for name in fitting if choice.given <= DECODERS[name].hears]
+    wished, hearing = (
+        [name for name in fitting if flags <= DECODERS[name].hears] for flags in (choice.wished, choice.given)
+    )
     if choice.decoder is None and not hearing:
         what = _flags(choice.given) or "decoding"
         raise ConfigError(f"{what}: means nothing to what this network writes; {_use(fitting)}")
-    return choice.decoder or hearing[0]
+    return choice.decoder or (wished or hearing)[0]
 
 
 def check_heard(choice: Choice) -> None:
@@ -91,7 +93,8 @@ def choice_of(options: argparse.Namespace) -> Choice:
         ConfigError: see :meth:`Choice.check`.
     """
     search = search_of(options)
-    choice = replace(search, hanzi=options.hanzi, hanzi_model=options.hanzi_model, nbest=options.nbest)
+    nbest = 1 if options.nbest is None else options.nbest
+    choice = replace(search, hanzi=options.hanzi, hanzi_model=options.hanzi_model, nbest=nbest)
     choice.check()
     return choice
 

@@ -20,7 +20,7 @@ from dfcnn_ms.audio.wave import SAMPLE_RATE
 from dfcnn_ms.corpora.manifest import Utterance, read_labelled, read_utterance
 from dfcnn_ms.decoding import Decoder, Hypothesis
 from dfcnn_ms.errors import ConfigError, DataError
-from dfcnn_ms.evaluation.results import Heard
+from dfcnn_ms.evaluation.results import Heard, total
 from dfcnn_ms.evaluation.runs import Clock, Decoded
 from dfcnn_ms.machine import cores
 from dfcnn_ms.metrics import Edits, edits
@@ -133,11 +133,13 @@ class Evaluated:
 
     Attributes:
         heard: every utterance as the chosen decoder wrote it, in the order of the manifest.
+        decoder: what it is called; with characters that chose among its hypotheses, those too.
         decoders: the edits and the time of each decoder.
-        clock: from the files to the syllables of the chosen decoder.
+        clock: from the files to what was heard.
     """
 
     heard: tuple[Heard, ...]
+    decoder: str
     decoders: tuple[Decoded, ...]
     clock: Clock
 
@@ -154,9 +156,10 @@ def evaluate(
         chosen: the one that `heard` and `clock` are about.
     """
     _warm_up(decoders, len(recognizer.vocabulary))
-    network, watches = Stopwatch(), {name: Stopwatch() for name in decoders}
+    network, writing, watches = Stopwatch(), Stopwatch(), {name: Stopwatch() for name in decoders}
     counted = dict.fromkeys(decoders, Edits())
     heard: dict[int, Heard] = {}
+    choice = False
     sound, ordered = 0.0, recognizer.task.ordered
     for batch in batches([utterance.seconds for utterance in utterances]):
         with network.running():
@@ -166,19 +169,25 @@ def evaluate(
         for name, nbest in _decoded(outputs, decoders, watches):
             for row, (index, hypotheses) in enumerate(zip(batch, nbest, strict=True)):
                 one = utterances[index]
-                syllables = tuple(recognizer.vocabulary.decode(hypotheses[0].ids))
-                counted[name] += edits(one.pinyin, syllables, ordered=ordered)
+                first = recognizer.vocabulary.decode(hypotheses[0].ids)
+                counted[name] += edits(one.pinyin, first, ordered=ordered)
                 if name == chosen:
-                    sentence = recognizer.sentence(hypotheses)
-                    starts, _ = recognizer.times(outputs, row, recognizer.aligned(outputs, row, hypotheses[0].ids))
+                    with writing.running():
+                        best, sentence = recognizer.written(hypotheses)[0]
+                    choice |= sentence is not None and len(hypotheses) > 1
+                    syllables = tuple(recognizer.vocabulary.decode(best.ids))
+                    starts, _ = recognizer.times(outputs, row, recognizer.aligned(outputs, row, best.ids))
                     text = sentence.text if sentence else None
                     chances = recognizer.task.chances(outputs.of(row), recognizer.vocabulary)
                     heard[index] = Heard(one, syllables, text, estimate_snr(waves[row]), starts, ordered, chances)
-    return Evaluated(
-        tuple(heard[index] for index in range(len(utterances))),
-        tuple(Decoded(name, counted[name], watches[name].wall) for name in decoders),
-        _clock(sound, [network, watches[chosen]], recognizer.device),
-    )
+    decoded = [Decoded(name, counted[name], watches[name].wall) for name in decoders]
+    work = [network, watches[chosen], writing]
+    said = tuple(heard[index] for index in range(len(utterances)))
+    if choice:
+        seconds = watches[chosen].wall + writing.wall
+        chosen = f"{chosen} + characters"
+        decoded.append(Decoded(chosen, total(said), seconds))
+    return Evaluated(said, chosen, tuple(decoded), _clock(sound, work, recognizer.device))
 
 
 def _warm_up(decoders: Mapping[str, Decoder], units: int) -> None:

@@ -113,7 +113,7 @@ class Desk:
         """Some minutes at a time, between the recordings of others."""
         results = recordings.results(listener, recordings.blocks_of(listener, sound.path))
         try:
-            yield StreamResult((), 1.0, 0.0, 0.0, (), (), (), listener.sentence([Hypothesis((), 0.0)]))  # nothing yet
+            yield StreamResult((), 1.0, 0.0, 0.0, (), (), (), listener.sentence(Hypothesis((), 0.0)))  # nothing yet
             with sound.named():
                 while (result := await self._hearing(lambda: next(results, None))) is not None:
                     yield result

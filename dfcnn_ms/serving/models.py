@@ -101,6 +101,7 @@ class Model:
         """
         listener = copy.copy(self.recognizer)
         listener.decoder = self._decoder(options)
+        listener.shown = options.nbest
         if not options.characters:
             listener.hanzi = None
         return listener
@@ -126,7 +127,7 @@ class Model:
     def _changes(self, decoder: Any, options: Options) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         if options.nbest > 1:
-            changes |= {"nbest": options.nbest, "beam": max(options.nbest, getattr(decoder, "beam", 1))}
+            changes = {name: max(options.nbest, getattr(decoder, name, 1)) for name in ("nbest", "beam")}
             changes["min_log_prob"] = min(NBEST_MIN_LOG_PROB, getattr(decoder, "min_log_prob", 0.0))
         if options.hotwords:
             changes["hotwords"] = self._hotwords(options.hotwords)

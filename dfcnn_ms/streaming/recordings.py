@@ -37,7 +37,7 @@ def transcript(
     """
     whole = joined(list(results(recognizer, blocks_of(recognizer, path), endpointing)))
     # Where nothing was heard, nothing was written in characters either; but that is known.
-    return whole if whole.sentence else replace(whole, sentence=recognizer.sentence([Hypothesis((), 0.0)]))
+    return whole if whole.sentence else replace(whole, sentence=recognizer.sentence(Hypothesis((), 0.0)))
 
 
 def blocks_of(recognizer: Recognizer, path: str | os.PathLike[str]) -> Iterator[Array]:

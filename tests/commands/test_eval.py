@@ -184,10 +184,13 @@ def test_characters_are_chosen_over_several_hypotheses(
 
     monkeypatch.setattr(Choice, "load_hanzi", lambda choice: Counter())
     write_manifest("test.jsonl", [replace(one, text="一二") for one in read_manifest("test.jsonl")])
-    run(capsys, "--hanzi")
-    assert handed == [1, 1, 1]
-    run(capsys, "--hanzi", "--nbest", "3")
-    assert 3 in handed[3:] and len(handed) == 6
+    counts = []
+    for flags in (["--decoder", "greedy"], ["--nbest", "1"], ["--nbest", "3"], []):
+        handed.clear()
+        run(capsys, "--hanzi", *flags)
+        assert set(handed) == {1}
+        counts.append(len(handed))
+    assert counts[0] == counts[1] == 3 < counts[2] <= 9 < counts[3] <= 30  # greedy has one of each; three; ten
 
 
 def test_unknown_syllables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,7 +273,7 @@ def test_a_text_of_punctuation_has_no_rate(
 ) -> None:
     monkeypatch.setattr(Choice, "load_hanzi", lambda choice: Speller() if choice.wants_characters else None)
     changed(text="。")
-    assert "character" not in "\n".join(run(capsys, "--hanzi", "--json", "r.json"))
+    assert "character error rate" not in "\n".join(run(capsys, "--hanzi", "--json", "r.json"))
     assert "Infinity" not in Path("r.json").read_text() and "NaN" not in Path("r.json").read_text()
 
 

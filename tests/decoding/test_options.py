@@ -17,8 +17,8 @@ import tones
 from dfcnn_ms import calibrate, cli
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding import DECODERS, BaseDecoder, BeamSearch, Greedy, Hypothesis, Ranking
-from dfcnn_ms.decoding.beam import LENGTH_BONUS, LM_WEIGHT, NBEST_MIN_LOG_PROB
-from dfcnn_ms.decoding.choice import SEARCH, Choice
+from dfcnn_ms.decoding.beam import BEAM, LENGTH_BONUS, LM_WEIGHT, NBEST_MIN_LOG_PROB
+from dfcnn_ms.decoding.choice import OVER, SEARCH, Choice
 from dfcnn_ms.decoding.ngram import train
 from dfcnn_ms.decoding.options import add_flags, check_heard, choice_of, decoders, kind_of
 from dfcnn_ms.decoding.tune import Grid, tune
@@ -105,12 +105,31 @@ def test_who_names_a_model_of_characters_wants_them() -> None:
     assert not parsed().wants_characters
     assert parsed("--hanzi").wants_characters
     assert parsed("--hanzi-model", __file__).wants_characters
-    assert kind_of(parsed("--hanzi-model", __file__)) == "greedy"
+    assert kind_of(parsed("--hanzi-model", __file__)) == "beam"  # which leaves them a choice
+    assert kind_of(replace(parsed("--hanzi"), over=1)) == kind_of(parsed("--hanzi", "--decoder", "greedy")) == "greedy"
     assert Choice().load_hanzi() is None
 
 
 def test_a_list_of_alternatives_is_a_search() -> None:
     assert kind_of(Choice(nbest=2)) == "beam"
+
+
+@pytest.mark.parametrize(
+    ("choice", "beam", "nbest"),
+    [
+        (Choice(), BEAM, 1),
+        (Choice(hanzi=True), BEAM, OVER),
+        (Choice(hanzi=True, nbest=50), 50, 50),
+        (Choice(hanzi=True, beam=4), 4, 4),
+        (Choice(hanzi=True, over=1), BEAM, 1),
+        (Choice(hanzi=True, over=30), 30, 30),
+        (Choice(over=30), BEAM, 1),
+    ],
+)
+def test_characters_are_chosen_over_several_hypotheses(choice: Choice, beam: int, nbest: int) -> None:
+    found: Any = decoders(replace(choice, decoder="beam"), VOCABULARY, {}).decoder
+    assert (found.beam, found.nbest) == (beam, nbest)
+    assert (found.min_log_prob == NBEST_MIN_LOG_PROB) == (choice.nbest > 1)  # wider where a list is asked for
 
 
 def test_what_was_given_is_what_differs_from_silence() -> None:

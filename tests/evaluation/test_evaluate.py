@@ -9,13 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tones import PAUSE, TONE, Ear, begins, classifier, listener, speak
+from tones import PAUSE, TONE, Ear, Speller, begins, classifier, listener, speak
 
 from dfcnn_ms.audio.wave import read_wave
 from dfcnn_ms.corpora.manifest import Utterance, write_manifest
 from dfcnn_ms.decoding import BeamSearch, Greedy, Hypothesis
+from dfcnn_ms.decoding.hanzi import Sentence
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import Stopwatch, each_output, evaluate, read_set, remembered
+from dfcnn_ms.evaluation.results import total
 from dfcnn_ms.machine import cores
 from dfcnn_ms.metrics import Edits
 from dfcnn_ms.recognizer import Outputs
@@ -88,6 +90,29 @@ def test_every_decoder_hears_the_same_outputs(utterances: list[Utterance]) -> No
 def test_the_chosen_decoder_writes(utterances: list[Utterance]) -> None:
     found = evaluate(listener(), utterances, {"greedy": Greedy(), "mute": Mute()}, "mute")
     assert [(one.syllables, one.starts) for one in found.heard] == [((), ())] * 5
+
+
+def test_characters_that_choose_are_a_decoder_of_their_own(utterances: list[Utterance]) -> None:
+    """Here they believe in long sentences alone, so that the decoder and they disagree."""
+
+    class Wordy(Speller):
+        def decode(self, nbest: Sequence[tuple[Sequence[str], float]], n: int = 1) -> list[Sentence]:
+            return [replace(one, score=1e4 * len(one.units)) for one in super().decode(nbest, n)]
+
+    recognizer = listener()
+    recognizer.hanzi = Wordy()  # type: ignore[assignment]
+    recognizer.decoder = BeamSearch(nbest=4, min_log_prob=-60.0)
+    found = evaluate(recognizer, utterances, {"greedy": Greedy(), "beam": recognizer.decoder}, "beam")
+    plain, _, written = found.decoders
+    assert (found.decoder, written.decoder) == ("beam + characters", "beam + characters")
+    assert written.edits == total(found.heard) and written.edits.insertions > plain.edits.insertions
+    for one in found.heard:
+        transcript = recognizer.transcribe(one.utterance.path)
+        assert (one.syllables, one.characters, one.starts) == (
+            transcript.syllables, transcript.characters, transcript.starts
+        )  # fmt: skip
+    alone = evaluate(recognizer, utterances, {"greedy": Greedy(), "beam": recognizer.decoder}, "greedy")
+    assert (alone.decoder, len(alone.decoders)) == ("greedy", 2)  # greedy decoding leaves nothing to choose
 
 
 @pytest.mark.parametrize("chosen", ["greedy", "beam"])
