@@ -144,11 +144,14 @@ def _tones(_: str) -> Mapping[str, Sequence[str]]:
 
 
 def _acoustics(page: str) -> Mapping[str, Sequence[str]]:
-    """The augmentation of the page, then without one of its pieces after the other, then without any."""
-    augment = load_config(page).model_dump(mode="json")["augment"]
-    kinds = [step["kind"] for part in ("wave", "features") for step in augment[part]]
+    """The augmentation of the page, without one of its pieces after the other, half as often, and none."""
+    kinds = [step["kind"] for steps in _augmentation(page).values() for step in steps]
     without = {f"without {kind}": _augmented(kind, page=page) for kind in kinds}
-    return {"all of it": (), **without, "none": _augmented(*kinds, page=page)}
+    half = {
+        part: [step | {"probability": step["probability"] / 2} for step in steps]
+        for part, steps in _augmentation(page).items()
+    }
+    return {"all of it": (), **without, "half as often": _overrides(half), "none": _augmented(*kinds, page=page)}
 
 
 def _training(page: str) -> Mapping[str, Sequence[str]]:
@@ -166,9 +169,17 @@ def _training(page: str) -> Mapping[str, Sequence[str]]:
 
 def _augmented(*left_out: str, page: str = PAGE) -> tuple[str, ...]:
     """The page's augmentation without some of its pieces."""
+    parts = _augmentation(page).items()
+    return _overrides({part: [step for step in steps if step["kind"] not in left_out] for part, steps in parts})
+
+
+def _augmentation(page: str) -> dict[str, list[dict[str, Any]]]:
     augment = load_config(page).model_dump(mode="json")["augment"]
-    parts = {part: [step for step in augment[part] if step["kind"] not in left_out] for part in ("wave", "features")}
-    return tuple(f"augment.{part}={json.dumps(steps)}" for part, steps in parts.items())
+    return {part: augment[part] for part in ("wave", "features")}
+
+
+def _overrides(augmentation: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[str, ...]:
+    return tuple(f"augment.{part}={json.dumps(steps)}" for part, steps in augmentation.items())
 
 
 def _found(
