@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -187,15 +187,14 @@ def _what_it_knew(meta: Meta, wanted: Wanted, taught: int) -> tuple[list[Utteran
     known = _remembered(meta, Path(meta.manifests.get("dev", "")), wanted)
     if pools and not known:
         held_out, rest = zip(*(split(pool, HELD_OUT, wanted.seed) for pool, _ in pools), strict=True)
-        known = [one for pool in held_out for one in pool]
+        known = _together(held_out)
         pools = [(pool, share) for pool, (_, share) in zip(rest, pools, strict=True)]
     count = round(taught * wanted.share / (1 - wanted.share))
     rehearsed = [
-        one
+        _some(pool, so_many, (wanted.seed, _REHEARSING, place))
         for place, (pool, so_many) in enumerate(_shared_out(pools, count))
-        for one in _some(pool, so_many, (wanted.seed, _REHEARSING, place))
     ]
-    return rehearsed, _some(known, MOST_KNOWN, (wanted.seed, _KNOWN))
+    return _together(rehearsed), _some(known, MOST_KNOWN, (wanted.seed, _KNOWN))
 
 
 def _heard_before(meta: Meta, wanted: Wanted) -> list[tuple[list[Utterance], float]]:
@@ -218,6 +217,13 @@ def _shared_out(pools: Sequence[tuple[list[Utterance], float]], count: int) -> l
         found.append((pool, so_many))
         count, left = count - so_many, left - share
     return found
+
+
+def _together(pools: Sequence[Sequence[Utterance]]) -> list[Utterance]:
+    """The utterances of several corpora, which may have named them alike."""
+    if len(pools) == 1:
+        return list(pools[0])
+    return [replace(one, id=f"{place}-{one.id}") for place, pool in enumerate(pools, start=1) for one in pool]
 
 
 def _remembered(meta: Meta, path: Path, wanted: Wanted) -> list[Utterance]:

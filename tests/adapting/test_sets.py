@@ -15,7 +15,7 @@ import tones
 from dfcnn_ms.adapting.page import RATE, Course, default_rate, page
 from dfcnn_ms.adapting.sets import LEAST_HELD_OUT, MOST_KNOWN, Drawn, Sets, Wanted, draw
 from dfcnn_ms.config import parse_config
-from dfcnn_ms.corpora.manifest import Utterance
+from dfcnn_ms.corpora.manifest import Utterance, read_manifest
 from dfcnn_ms.runtime.meta import Meta
 
 CONFIG = parse_config(tone_checkpoint.CONFIG, "page")
@@ -113,7 +113,22 @@ def test_all_corpora_of_a_mixture_are_rehearsed_by_their_weights(
     manifests = {split: str(folder / f"{split}.jsonl") for split in ("train", "dev")}
     meta = Meta(CONFIG.model_copy(update={"data": data}), tones.VOCABULARY, manifests=manifests)
     found = drawn(folder, meta, share=share).rehearsed
-    assert Counter(one.id.split("-")[0] for one in found) == wanted
+    assert Counter(one.audio.removesuffix(".jsonl") for one in found) == wanted
+
+
+def test_corpora_that_name_their_utterances_alike_are_rehearsed_together(folder: Path, tmp_path: Path) -> None:
+    """Whether what it knew has a set of its own or is held out of them."""
+    (folder / "other").mkdir()
+    manifest(folder / "other", "train", 300)
+    data = CONFIG.data.model_copy(update={"train": Path("train.jsonl"), "mix": {Path("other/train.jsonl"): 1.0}})
+    config = CONFIG.model_copy(update={"data": data})
+    for split in (("train", "dev"), ("train",)):
+        meta = Meta(config, tones.VOCABULARY, manifests={name: str(folder / f"{name}.jsonl") for name in split})
+        found = drawn(folder, meta, share=0.9).written(tmp_path)
+        assert found.rehearsed is not None and found.known is not None
+        rehearsed, known = read_manifest(found.rehearsed), read_manifest(found.known)  # each id once
+        assert len(rehearsed) == 9 * found.recordings
+        assert not {(one.path, one.id) for one in rehearsed} & {(one.path, one.id) for one in known}
 
 
 def test_what_the_network_cannot_write_is_not_rehearsed(folder: Path) -> None:
