@@ -155,7 +155,7 @@ def evaluate(
         decoders: those to try, by name.
         chosen: the one that `heard` and `clock` are about.
     """
-    _warm_up(decoders, len(recognizer.vocabulary))
+    _warm_up(recognizer, decoders)
     network, writing, watches = Stopwatch(), Stopwatch(), {name: Stopwatch() for name in decoders}
     counted = dict.fromkeys(decoders, Edits())
     heard: dict[int, Heard] = {}
@@ -190,11 +190,13 @@ def evaluate(
     return Evaluated(said, chosen, tuple(decoded), _clock(sound, work, recognizer.device))
 
 
-def _warm_up(decoders: Mapping[str, Decoder], units: int) -> None:
-    """Lets the decoders compile what they compile before the clock runs."""
-    silence = np.full((1, 4, units), -np.log(units), np.float32)
+def _warm_up(recognizer: Recognizer, decoders: Mapping[str, Decoder]) -> None:
+    """Lets the decoders and the characters compile what they compile before the clock runs."""
+    units = len(recognizer.vocabulary)
+    noise = np.full((1, 4, units), -np.log(units), np.float32)
     for decoder in decoders.values():
-        decoder(silence, np.array([4]))
+        decoder(noise, np.array([4]))
+    recognizer.sentence(Hypothesis((units - 1,), 0.0))
 
 
 def _decoded(
