@@ -21,7 +21,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from trials import changed, epochs, evaluated, manifest, once, trained
 
 from dfcnn_ms.config import load_config
 from dfcnn_ms.corpora.manifest import Utterance, read_manifest
+from dfcnn_ms.training.corpus import applied
 
 PAGE = "people"
 #: a network that learns the small world in minutes
@@ -66,7 +66,7 @@ def main() -> None:
     known = {unit for one in train for unit in one.pinyin}
     tests = {name: _known(name, path, known, options.out) for name, path in sets.items()}
     tests |= {f"{name}, rough": _rough(name, tests[name], options) for name in options.rough}
-    table = {"tones": _tones, "acoustics": _acoustics, "training": _training}[options.table](options.page)
+    table = TABLES[options.table](options.page)
     print(f"| Variant | Utterances read | {' | '.join(tests)} |")
     print(f"|---|---|{'---|' * len(tests)}", flush=True)
     for name, overrides in table.items():
@@ -76,7 +76,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("table", choices=("tones", "acoustics", "training"))
+    arguments.add_argument("table", choices=tuple(TABLES))
     data = arguments.add_mutually_exclusive_group(required=True)
     data.add_argument("--data", type=Path, help="a corpus: train.jsonl, dev.jsonl, test.jsonl")
     data.add_argument("--init", type=Path, metavar="FILE", help="go on with this network, by the corpora of --page")
@@ -106,11 +106,7 @@ def _rough(name: str, path: Path, options: argparse.Namespace) -> Path:
     """The manifest of a set through rooms, noise and telephones."""
     lines = [replace(one, id=f"{one.id}-{take}") for one in read_manifest(path) for take in range(TAKES)]
     steps = load_config(options.page).augment.wave
-    return changed(
-        lines,
-        lambda wave, rng: reduce(lambda heard, step: step(heard, rng), steps, wave),
-        options.out / "tests" / f"{name}_rough",
-    )
+    return changed(lines, lambda wave, rng: applied(wave, steps, rng), options.out / "tests" / f"{name}_rough")
 
 
 def _tones(_: str) -> Mapping[str, Sequence[str]]:
@@ -245,6 +241,8 @@ def _row(name: str, found: Mapping[str, Any]) -> str:
     cells = [f"{100 * one['syllable']:.1f} % ({100 * one['toneless']:.1f})" for one in found["sets"].values()]
     return f"| {name} | {found['utterances']:,} | {' | '.join(cells)} |"
 
+
+TABLES = {"tones": _tones, "acoustics": _acoustics, "training": _training}
 
 if __name__ == "__main__":
     main()

@@ -21,7 +21,7 @@ from dfcnn_ms.decoding.confidence import (
     reliability,
     sentence_confidence,
 )
-from dfcnn_ms.decoding.options import add_flags, check_heard, decoders, search_of
+from dfcnn_ms.decoding.options import add_flags, check_heard, search_of
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import each_output, read_set, remembered
 from dfcnn_ms.files import replacing
@@ -103,8 +103,7 @@ def main(argv: list[str] | None = None) -> None:
             "calibrate: this network writes parts of syllables, and the temperature is fitted on whole units; calibrate"
             " one of task.kind=ctc"
         )
-    stored = recognizer.meta.decoding if recognizer.meta else {}
-    recognizer.decoder = decoders(choice, recognizer.vocabulary, stored, recognizer.task.outputs).decoder
+    recognizer.decoder = recognizer.decoders(choice).decoder
     manifest = options.manifest or remembered(recognizer, options.ckpt, "dev")
     test = options.test or test_set(recognizer, options.ckpt)
     sets = [read_set(recognizer, path) for path in (manifest, test) if path]  # what is wrong is found before the work

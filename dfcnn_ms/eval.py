@@ -11,7 +11,7 @@ from pathlib import Path
 from dfcnn_ms import cli
 from dfcnn_ms.corpora.manifest import Utterance
 from dfcnn_ms.decoding.choice import OVER, Choice
-from dfcnn_ms.decoding.options import add_flags, choice_of, decoders
+from dfcnn_ms.decoding.options import add_flags, choice_of
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import evaluate, read_set, remembered
 from dfcnn_ms.evaluation.results import Heard, by_label, counts, rate_name, total
@@ -117,8 +117,7 @@ class Task:
         manifest = self.manifest or remembered(recognizer, ckpt, "test", "dev")
         utterances = self.utterances(recognizer, manifest)
         recognizer.hanzi = self.choice.load_hanzi()
-        stored = recognizer.meta.decoding if recognizer.meta else {}
-        tried = decoders(self.choice, recognizer.vocabulary, stored, recognizer.task.outputs)
+        tried = recognizer.decoders(self.choice)
         found = evaluate(recognizer, utterances, tried.decoders, tried.name)
         return recognizer, Run(
             name=recognizer.meta.config.name if recognizer.meta else "network",

@@ -25,7 +25,7 @@ from dfcnn_ms.decoding import DECODERS, Decoder, Hypothesis
 from dfcnn_ms.decoding.boundaries import Sound
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.decoding.confidence import sentence_confidence
-from dfcnn_ms.decoding.options import decoders
+from dfcnn_ms.decoding.options import Chosen, decoders
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.models import Network
 from dfcnn_ms.runtime import Acoustics
@@ -165,9 +165,17 @@ class Recognizer:
         Raises:
             ConfigError, DataError: they cannot be meant of this network.
         """
-        stored = self.meta.decoding if self.meta else {}
-        self.decoder = decoders(choice, self.vocabulary, stored, self.task.outputs).decoder
+        self.decoder = self.decoders(choice).decoder
         self.hanzi, self.shown = choice.load_hanzi(), choice.nbest
+
+    def decoders(self, choice: Choice) -> Chosen:
+        """Every decoder that the flags allow, with what its file says about decoding.
+
+        Raises:
+            ConfigError, DataError: as :meth:`use`.
+        """
+        stored = self.meta.decoding if self.meta else {}
+        return decoders(choice, self.vocabulary, stored, self.task.outputs)
 
     @property
     def temperature(self) -> float:

@@ -186,9 +186,9 @@ def _what_it_knew(meta: Meta, wanted: Wanted, taught: int) -> tuple[list[Utteran
     pools = _heard_before(meta, wanted)
     known = _remembered(meta, Path(meta.manifests.get("dev", "")), wanted)
     if pools and not known:
-        held_out, rest = zip(*(split(pool, HELD_OUT, wanted.seed) for pool, _ in pools), strict=True)
-        known = _together(held_out)
-        pools = [(pool, share) for pool, (_, share) in zip(rest, pools, strict=True)]
+        parted = [(*split(pool, HELD_OUT, wanted.seed), weight) for pool, weight in pools]
+        known = _together([held_out for held_out, _, _ in parted])
+        pools = [(rest, weight) for _, rest, weight in parted]
     count = round(taught * wanted.share / (1 - wanted.share))
     rehearsed = [
         _some(pool, so_many, (wanted.seed, _REHEARSING, place))
@@ -204,18 +204,18 @@ def _heard_before(meta: Meta, wanted: Wanted) -> list[tuple[list[Utterance], flo
         if not pool:
             raise DataError(f"{wanted.rehearse}: holds nothing that this network writes; rehearse something else")
         return [(pool, 1.0)]
-    found = [(_remembered(meta, path, wanted), share) for path, share in meta.learnt.items()]
-    return [(pool, share) for pool, share in found if pool]
+    found = [(_remembered(meta, path, wanted), weight) for path, weight in meta.learnt.items()]
+    return [(pool, weight) for pool, weight in found if pool]
 
 
 def _shared_out(pools: Sequence[tuple[list[Utterance], float]], count: int) -> list[tuple[list[Utterance], int]]:
     """How many of each pool make up so many by the weights; what a small one lacks the others give."""
     found = []
-    left = sum(share for _, share in pools)
-    for pool, share in sorted(pools, key=lambda one: len(one[0]) / one[1]):
-        so_many = min(len(pool), round(count * share / left))
+    left = sum(weight for _, weight in pools)
+    for pool, weight in sorted(pools, key=lambda one: len(one[0]) / one[1]):
+        so_many = min(len(pool), round(count * weight / left))
         found.append((pool, so_many))
-        count, left = count - so_many, left - share
+        count, left = count - so_many, left - weight
     return found
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,6 @@ from dfcnn_ms import plugins
 from dfcnn_ms.audio.sound_files import SoundFile, unreadable
 from dfcnn_ms.audio.wave import Array
 from dfcnn_ms.bulk.items import Item
-from dfcnn_ms.decoding import Hypothesis
 from dfcnn_ms.decoding.choice import Choice
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.recognizer import Recognizer, Transcript, by_length
@@ -24,8 +23,7 @@ from dfcnn_ms.reporting.line_breaks import LAYOUT, Layout
 from dfcnn_ms.reporting.transcripts import page
 from dfcnn_ms.runtime.loaded import check_there
 from dfcnn_ms.streaming.endpoints import Endpointing
-from dfcnn_ms.streaming.recordings import is_long, results
-from dfcnn_ms.streaming.results import joined
+from dfcnn_ms.streaming.recordings import is_long, of_blocks
 
 #: characters of a fingerprint
 DIGITS = 12
@@ -93,12 +91,6 @@ class Setup:
         sys.argv[1:] = self.words  # some devices are prepared by what was asked for
         plugins.load(self.words)
         return Listener(self.recognizer(), self)
-
-
-def of_blocks(recognizer: Recognizer, blocks: Iterable[Array], endpointing: Endpointing) -> Transcript:
-    """What is heard in a long recording whose samples come in blocks (n,)."""
-    whole = joined(list(results(recognizer, blocks, endpointing)))
-    return whole if whole.sentence else replace(whole, sentence=recognizer.sentence(Hypothesis((), 0.0)))
 
 
 def failed(item: Item, made_with: Mapping[str, str], error: DataError | OSError) -> Heard:

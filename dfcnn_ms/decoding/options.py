@@ -56,13 +56,12 @@ def kind_of(choice: Choice, outputs: str = "ctc") -> str:
     fitting = [name for name, kind in DECODERS.items() if kind.reads == outputs]
     if choice.decoder is not None and choice.decoder not in fitting:
         raise ConfigError(f"--decoder {choice.decoder}: does not read what this network writes; {_use(fitting)}")
-    wished, hearing = (
-        [name for name in fitting if flags <= DECODERS[name].hears] for flags in (choice.wished, choice.given)
-    )
+    hearing = [name for name in fitting if choice.given <= DECODERS[name].hears]
     if choice.decoder is None and not hearing:
         what = _flags(choice.given) or "decoding"
         raise ConfigError(f"{what}: means nothing to what this network writes; {_use(fitting)}")
-    return choice.decoder or (wished or hearing)[0]
+    wished = [name for name in hearing if choice.wished <= DECODERS[name].hears]
+    return choice.decoder or [*wished, *hearing][0]
 
 
 def check_heard(choice: Choice) -> None:

@@ -16,7 +16,7 @@ from dfcnn_ms.audio.wave import SAMPLE_RATE
 from dfcnn_ms.decoding import Decoder, Hotwords
 from dfcnn_ms.decoding.beam import NBEST_MIN_LOG_PROB
 from dfcnn_ms.decoding.choice import Choice
-from dfcnn_ms.decoding.options import decoders, kind_of
+from dfcnn_ms.decoding.options import kind_of
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.recognizer import Recognizer
 
@@ -62,8 +62,7 @@ class Model:
 
     def __init__(self, name: str, recognizer: Recognizer, choice: Choice | None = None) -> None:
         self.name, self.recognizer = name, recognizer
-        stored = recognizer.meta.decoding if recognizer.meta else {}
-        self._chosen = decoders(choice or Choice(), recognizer.vocabulary, stored, recognizer.task.outputs)
+        self._chosen = recognizer.decoders(choice or Choice())
         recognizer.decoder = self._chosen.decoder
         self.listener = lru_cache(_KEPT)(self._listener)
 

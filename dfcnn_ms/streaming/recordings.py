@@ -35,7 +35,12 @@ def transcript(
     Raises:
         DataError: the file cannot be read, or ends before it should.
     """
-    whole = joined(list(results(recognizer, blocks_of(recognizer, path), endpointing)))
+    return of_blocks(recognizer, blocks_of(recognizer, path), endpointing)
+
+
+def of_blocks(recognizer: Recognizer, blocks: Iterable[Array], endpointing: Endpointing | None = None) -> Transcript:
+    """What is heard in a long recording whose samples come in blocks (n,)."""
+    whole = joined(list(results(recognizer, blocks, endpointing)))
     # Where nothing was heard, nothing was written in characters either; but that is known.
     return whole if whole.sentence else replace(whole, sentence=recognizer.sentence(Hypothesis((), 0.0)))
 

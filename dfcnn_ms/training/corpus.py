@@ -71,15 +71,15 @@ class Corpus:
         if self.cache is None:
             return self.augmented(index, epoch, take)[1]
         stored = self.cache[index]
-        return self._fitting(index, (epoch, take), lambda rng: _applied(stored, self.augment_features, rng), len)
+        return self._fitting(index, (epoch, take), lambda rng: applied(stored, self.augment_features, rng), len)
 
     def augmented(self, index: int, epoch: int = 0, take: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """The augmented samples (N,) of one utterance, and what becomes of them: the features (T, F)."""
         recorded = self.wave(index)
 
         def heard(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-            wave = _applied(recorded, self.augment_wave, rng)
-            return wave, _applied(self._heard(wave, rng), self.augment_features, rng)
+            wave = applied(recorded, self.augment_wave, rng)
+            return wave, applied(self._heard(wave, rng), self.augment_features, rng)
 
         return self._fitting(index, (epoch, take), heard, lambda both: len(both[1]))
 
@@ -102,7 +102,7 @@ class Corpus:
         if not self.augment_spectrum:
             return self.frontend(wave)
         features: Any = self.frontend.features
-        spectrum = _applied(features.spectrum(wave), self.augment_spectrum, rng)
+        spectrum = applied(features.spectrum(wave), self.augment_spectrum, rng)
         return self.frontend.normalised(features.from_spectrum(spectrum))
 
     def _rng(self, index: int, epoch: int, take: int, attempt: int) -> np.random.Generator:
@@ -133,7 +133,8 @@ class Corpus:
         return math.prod(map(longest, self.augment_wave)), math.prod(map(longest, self.augment_features))
 
 
-def _applied(x: np.ndarray, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> np.ndarray:
+def applied(x: np.ndarray, augmentations: Sequence[Augmentation], rng: np.random.Generator) -> np.ndarray:
+    """Samples or features after one augmentation after the other."""
     for augment in augmentations:
         x = augment(x, rng)
     return x

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from dfcnn_ms.decoding.hanzi.lexicon import UNREADABLE, Lexicon, arrays_in
 from dfcnn_ms.decoding.hanzi.model import HanziModel
 from dfcnn_ms.decoding.hanzi.word_model import Statistics
 from dfcnn_ms.decoding.ngram.compact import in_steps
-from dfcnn_ms.errors import DataError
+from dfcnn_ms.decoding.ngram.sealed import damaged
 
 #: the name of the hash of the words that are not in it
 WORDS_OF = "words_of"
@@ -50,12 +51,12 @@ def unpacked(content: bytes, where: str) -> HanziModel | None:
     Raises:
         DataError: the content is damaged, or something else.
     """
-    wrong, lexicon = "content", None
+    path, wrong, lexicon = Path(where), "content", None
     try:
         arrays = arrays_in(io.BytesIO(lzma.decompress(content)))
         words = str(arrays.pop(WORDS_OF, ""))
     except _DAMAGED:
-        raise _damaged(where, wrong) from None
+        raise damaged(path, f"its {wrong} cannot be so") from None
     if words:
         lexicon = HanziModel.default().lexicon
         if _hash(lexicon) != words:
@@ -65,14 +66,10 @@ def unpacked(content: bytes, where: str) -> HanziModel | None:
         model = HanziModel(lexicon or Lexicon.of(arrays), taught)
         wrong = fault(model.lexicon, model.statistics)
     except _DAMAGED:
-        raise _damaged(where, wrong) from None
+        raise damaged(path, f"its {wrong} cannot be so") from None
     if wrong:
-        raise _damaged(where, wrong)
+        raise damaged(path, f"its {wrong} cannot be so")
     return model
-
-
-def _damaged(where: str, wrong: str) -> DataError:
-    return DataError(f"{where}: damaged: its {wrong} cannot be so; copy or make it again")
 
 
 def _statistics(arrays: dict[str, np.ndarray]) -> Statistics:
