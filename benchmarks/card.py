@@ -3,7 +3,8 @@
     python benchmarks/card.py voices=data/neural/test.jsonl words=data/words/test.jsonl
     python benchmarks/card.py --ckpt mandarin.ckpt --lm syllables.lmz words=data/words/test.jsonl --worse words
 
-prints rows of Markdown tables; without ``--ckpt`` for the network in the box, which brings its language model along.
+prints rows of Markdown tables; without ``--ckpt`` for the network in the box, which brings its language model and what it
+knows of characters along. ``--lm`` and ``--hanzi-model`` put others in their place, as for sentences that those have read.
 ``--worse NAME`` hears that set again with noise of four levels added, and spoken slower and faster (by Praat: the pitch
 stays). ``--speakers NAME`` gives each speaker of a set a row of its own. Intervals are those of `eval`.
 ``--keep FOLDER`` leaves the JSON of each run there.
@@ -64,6 +65,7 @@ def _options() -> argparse.Namespace:
     arguments.add_argument("sets", nargs="+", metavar="NAME=MANIFEST")
     arguments.add_argument("--ckpt")
     arguments.add_argument("--lm")
+    arguments.add_argument("--hanzi-model")
     arguments.add_argument("--worse", nargs="*", default=[], metavar="NAME")
     arguments.add_argument("--speakers", nargs="*", default=[], metavar="NAME")
     arguments.add_argument("--keep", metavar="FOLDER")
@@ -76,6 +78,7 @@ def _row(name: str, manifest: Path, options: argparse.Namespace, folder: Path) -
     command = [sys.executable, "-m", "dfcnn_ms.eval", "--manifest", str(manifest), "--allow-unknown", "--hanzi"]
     command += ["--ckpt", options.ckpt] if options.ckpt else []
     command += ["--lm", options.lm] if options.lm else []
+    command += ["--hanzi-model", options.hanzi_model] if options.hanzi_model else []
     subprocess.run([*command, "--json", str(out)], check=True, stdout=subprocess.DEVNULL)
     found = json.loads(out.read_text(encoding="utf-8"))
     speakers = len({one.speaker for one in read_manifest(manifest)})

@@ -61,9 +61,10 @@ def epochs(name: str, folder: Path) -> list[dict[str, float]]:
 
 
 def evaluated(ckpt: Path, figures: Path, *flags: object) -> dict[str, Any]:
-    """What `eval` writes of a network."""
-    figures.parent.mkdir(parents=True, exist_ok=True)
-    command("eval", "--ckpt", ckpt, "--json", figures, *flags, quiet=True)
+    """What `eval` writes of a network; it is asked where there is no such file yet."""
+    if not figures.is_file():
+        figures.parent.mkdir(parents=True, exist_ok=True)
+        command("eval", "--ckpt", ckpt, "--json", figures, *flags, quiet=True)
     return dict(json.loads(figures.read_text(encoding="utf-8")))
 
 

@@ -196,7 +196,7 @@ def _learnt(stem: str, overrides: Sequence[str], train: list[Utterance], options
 def _rates(stem: str, test: str, path: Path, out: Path) -> dict[str, float]:
     """What a trained variant mishears of a set."""
     figures = out / "figures" / f"{stem}_{test.replace(', ', '_')}.json"
-    found = once(figures, lambda: evaluated(out / f"{stem}.ckpt", figures, "--manifest", path))
+    found = evaluated(out / f"{stem}.ckpt", figures, "--manifest", path)
     return {kind: rate["error_rate"] for kind, rate in found["rates"].items()}
 
 

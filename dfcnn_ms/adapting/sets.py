@@ -183,8 +183,8 @@ def some_minutes(utterances: Sequence[Utterance], wanted: Wanted) -> list[Uttera
 
 def _what_it_knew(meta: Meta, wanted: Wanted, taught: int) -> tuple[list[Utterance], list[Utterance]]:
     """What is rehearsed besides so many recordings of the voice, and what tells how much was forgotten."""
-    pools = _heard_before(meta, wanted)
     known = _remembered(meta, Path(meta.manifests.get("dev", "")), wanted)
+    pools = _heard_before(meta, wanted) if wanted.share or wanted.rehearse or not known else []
     if pools and not known:
         parted = [(*split(pool, HELD_OUT, wanted.seed), weight) for pool, weight in pools]
         known = _together([held_out for held_out, _, _ in parted])

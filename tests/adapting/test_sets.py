@@ -116,6 +116,16 @@ def test_all_corpora_of_a_mixture_are_rehearsed_by_their_weights(
     assert Counter(one.audio.removesuffix(".jsonl") for one in found) == wanted
 
 
+@pytest.mark.parametrize(("share", "complaints"), [(0.0, 0), (0.5, 1)])
+def test_a_corpus_is_not_read_where_nothing_is_rehearsed(
+    folder: Path, share: float, complaints: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "train.jsonl").write_text("not a manifest\n", encoding="utf-8")
+    found = drawn(folder, share=share)
+    assert (len(found.rehearsed), len(found.known)) == (0, MOST_KNOWN)
+    assert sum("cannot be used" in one.message for one in caplog.records) == complaints
+
+
 def test_corpora_that_name_their_utterances_alike_are_rehearsed_together(folder: Path, tmp_path: Path) -> None:
     """Whether what it knew has a set of its own or is held out of them."""
     (folder / "other").mkdir()
