@@ -3,8 +3,8 @@
     python benchmarks/card.py voices=data/neural/test.jsonl words=data/words/test.jsonl
     python benchmarks/card.py --ckpt mandarin.ckpt --lm syllables.lmz words=data/words/test.jsonl --worse words
 
-prints rows of Markdown tables; without ``--ckpt`` for the network in the box, which brings its language model and what it
-knows of characters along. ``--lm`` and ``--hanzi-model`` put others in their place, as for sentences that those have read.
+prints rows of Markdown tables; without ``--ckpt`` for the network in the box, which brings its language model and its
+characters along. ``--lm`` and ``--hanzi-model`` put others in their place, as for sentences that those have read.
 ``--worse NAME`` hears that set again with noise of four levels added, and spoken slower and faster (by Praat: the pitch
 stays). ``--speakers NAME`` gives each speaker of a set a row of its own. Intervals are those of `eval`.
 ``--keep FOLDER`` leaves the JSON of each run there.

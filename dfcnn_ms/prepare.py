@@ -84,12 +84,13 @@ def _add_options(page: argparse.ArgumentParser, recipe: Recipe) -> None:
 
 
 def _add_option(page: argparse.ArgumentParser, name: str, option: Option) -> None:
+    flag = f"--{name.replace('_', '-')}"
     if option.kind is bool:
-        page.add_argument(f"--{name}", action="store_const", const=True, help=option.help)
+        page.add_argument(flag, action="store_const", const=True, help=option.help)
         return
     metavar = None if option.choices else {int: "N", float: "X", Path: "PATH"}.get(option.kind, "TEXT")
     page.add_argument(
-        f"--{name}",
+        flag,
         type=option.kind,
         choices=option.choices or None,
         required=option.required,

@@ -58,6 +58,7 @@ def _synth_count(split: str) -> Option:
 SYNTH = {
     "task": Option(str, "what is said; digits, where no text is", tuple(TASKS)),
     "text": Option(Path, "file of sentences to say instead, a line each, in characters"),
+    "skip_unreadable": Option(bool, "leave out lines of it that cannot be read or that no voice says"),
     "voices": Option(str, "who speaks, divided by commas: espeak, neural, crowd (default: espeak)"),
     "seed": Option(int, "another seed says other things (default: 0)"),
     **{split: _synth_count(split) for split in ("train", "dev", "test")},

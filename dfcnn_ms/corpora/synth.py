@@ -193,6 +193,7 @@ def prepare(
     task: str | None = None,
     *,
     text: str | os.PathLike[str] | None = None,
+    skip_unreadable: bool = False,
     voices: str = ESPEAK,
     seed: int = 0,
     train: int | None = None,
@@ -210,6 +211,7 @@ def prepare(
         task: `digits`, `mandarin`, `everyday` or `numbers`; `digits` if neither this nor a text is given.
         text: a file of sentences that are said instead, a line each, in characters; one in twenty is for dev, one in
             twenty for test.
+        skip_unreadable: leave out lines of the text that cannot be read or that no voice says.
         voices: who speaks, such as `espeak,neural`; see `voices.table`. One that stands there twice speaks twice as
             often. Babble is always espeak-ng's.
         seed: another seed gives other sentences in another manner.
@@ -231,8 +233,9 @@ def prepare(
     """
     out = Path(out)
     _require(text is None or task is None, f"text and task: both say what is said; got {text} and {task}, wanted one")
+    _require(text is not None or not skip_unreadable, "skip_unreadable: only lines of a text can be left out; give one")
     task = task or (OWN_TEXT if text else "digits")
-    own = own_text.read(Path(text)) if text else {}
+    own = own_text.read(Path(text), skip_unreadable=skip_unreadable) if text else {}
     counts = _counts(task, {"train": train, "dev": dev, "test": test}, {s: len(own[s]) * takes for s in own})
     _require(seed >= 0, f"seed must be 0 or more; got {seed}")
     _require(workers is None or workers >= 1, f"workers must be 1 or more; got {workers}")

@@ -309,13 +309,21 @@ def test_a_text_may_be_said_more_often_than_it_has_sentences(tmp_path):
         (["你好", "你好", "今天"], r"mine.txt: different sentences: got 2"),
         (["你好", "我有35个"], r"mine.txt:2: .*write figures as they are said"),
         (["hello"], r"mine.txt:1: "),
-        (["你好", "嗯"], r"mine.txt:2: no voice says n2; leave the line out"),
+        (["你好", "嗯"], r"mine.txt:2: no voice says n2; --skip-unreadable leaves such lines out"),
     ],
 )
 def test_a_text_that_nobody_can_say(tmp_path, lines, complaint):
     with pytest.raises(DataError, match=complaint):
         prepare(tmp_path / "corpus", text=own_text(tmp_path, lines))
     assert not (tmp_path / "corpus").exists()
+
+
+def test_lines_that_nobody_can_say_are_left_out_where_that_is_asked_for(tmp_path, caplog):
+    sayable = ["你好", "今天", "学校", "老虎"]
+    text = own_text(tmp_path, [*sayable[:2], "我有35个", "嗯", *sayable[2:], "hello"])
+    made = prepare(tmp_path / "corpus", text=text, skip_unreadable=True, workers=1, progress=False)
+    assert sorted(line.text for manifest in made.values() for line in read_manifest(manifest)) == sorted(sayable)
+    assert any("left out" in one.message and ": 3; " in one.message for one in caplog.records)
 
 
 def test_noise_is_as_loud_as_asked():
