@@ -24,7 +24,8 @@ def test_each_corpus_has_its_own_help(capsys: pytest.CaptureFixture[str], name: 
     code, page, _ = run(capsys, name, "--help")
     assert code == 0
     flags = {line.split()[0] for line in page.splitlines() if line.startswith("  --")}
-    assert flags == {f"--{option.replace('_', '-')}" for option in RECIPES[name].options} | {"--out", "--pack", "--config"}
+    own = {f"--{option.replace('_', '-')}" for option in RECIPES[name].options}
+    assert flags == own | {"--out", "--pack", "--config"}
     for line in RECIPES[name].layout.splitlines():
         assert f"  {line}" in page.splitlines()
     assert page.rstrip().splitlines()[-1].startswith(f"  python -m dfcnn_ms.prepare {name} --")
