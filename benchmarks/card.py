@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from trials import Change, changed
+from trials import Change, changed, command
 
 from dfcnn_ms.audio.augment import add_noise_at_snr, coloured_noise
 from dfcnn_ms.audio.wave import SAMPLE_RATE, Array
@@ -75,11 +73,9 @@ def _options() -> argparse.Namespace:
 def _row(name: str, manifest: Path, options: argparse.Namespace, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     out = _figures_of(name, folder)
-    command = [sys.executable, "-m", "dfcnn_ms.eval", "--manifest", str(manifest), "--allow-unknown", "--hanzi"]
-    command += ["--ckpt", options.ckpt] if options.ckpt else []
-    command += ["--lm", options.lm] if options.lm else []
-    command += ["--hanzi-model", options.hanzi_model] if options.hanzi_model else []
-    subprocess.run([*command, "--json", str(out)], check=True, stdout=subprocess.DEVNULL)
+    given = {"--ckpt": options.ckpt, "--lm": options.lm, "--hanzi-model": options.hanzi_model}
+    files = [part for flag, path in given.items() if path for part in (flag, path)]
+    command("eval", "--manifest", manifest, "--allow-unknown", "--hanzi", *files, "--json", out, quiet=True)
     found = json.loads(out.read_text(encoding="utf-8"))
     speakers = len({one.speaker for one in read_manifest(manifest)})
     rates = {one["decoder"]: one["error_rate"] for one in found["decoders"]}

@@ -52,7 +52,7 @@ def main() -> None:
     spoken = (one.text for one in made_up("everyday", "train", options.everyday))
     every = chain(spoken, dict.fromkeys(chain.from_iterable(written)))
     least, most = options.characters
-    cut = (piece for line in every for piece in (pieces(line, most) if options.pieces else [line]))
+    cut = (piece for line in every for piece in (pieces(line, most) if options.pieces and len(line) > most else [line]))
     lines = (line for line in cut if least <= len(line) <= most and spelt(line) not in said)
     if options.shuffle is not None:
         once = list(dict.fromkeys(lines))

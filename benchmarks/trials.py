@@ -61,8 +61,8 @@ def epochs(name: str, folder: Path) -> list[dict[str, float]]:
 
 
 def evaluated(ckpt: Path, figures: Path, *flags: object) -> dict[str, Any]:
-    """What `eval` writes of a network; it is asked where there is no such file yet."""
-    if not figures.is_file():
+    """What `eval` writes of a network; it is asked where there is no such file yet, or an older one."""
+    if not figures.is_file() or figures.stat().st_mtime < ckpt.stat().st_mtime:
         figures.parent.mkdir(parents=True, exist_ok=True)
         command("eval", "--ckpt", ckpt, "--json", figures, *flags, quiet=True)
     return dict(json.loads(figures.read_text(encoding="utf-8")))

@@ -23,6 +23,7 @@ from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.evaluation.evaluate import each_output, read_set, remembered
 from dfcnn_ms.recognizer import Recognizer
 from dfcnn_ms.runtime.loaders import loader_of
+from dfcnn_ms.wording import unread
 
 EXAMPLE = "python -m dfcnn_ms.ngram train --text train.txt --order 3 --out lm.bin"
 
@@ -240,7 +241,7 @@ def _sentences(files: Sequence[Path], options: argparse.Namespace) -> Iterator[l
     found = read_sentences(files, written, skip=skipped.append if options.skip_unreadable else None)
     yield from tqdm(found, unit=" sentences", disable=None, leave=False, delay=2)
     if skipped:
-        print(f"lines left out because they cannot be read: {len(skipped)}; the first: {skipped[0]}")
+        print(unread(skipped))
 
 
 def _described(model: NgramModel, path: Path) -> str:

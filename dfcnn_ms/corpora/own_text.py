@@ -14,6 +14,7 @@ from dfcnn_ms.corpora.sentences import UNSPOKEN, Sentence, read_aloud
 from dfcnn_ms.errors import DataError
 from dfcnn_ms.files import read_text
 from dfcnn_ms.text.characters import hanzi_runs
+from dfcnn_ms.wording import SKIPPING, unread
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +43,12 @@ def read(path: Path, *, skip_unreadable: bool = False) -> dict[str, list[Sentenc
             sentence = _sentence(line, f"{path}:{number}")
         except DataError as error:
             if not skip_unreadable:
-                raise DataError(f"{error}; --skip-unreadable leaves such lines out") from None
+                raise DataError(f"{error}; {SKIPPING}") from None
             skipped.append(error)
         else:
             known.setdefault(sentence.text, sentence)
     if skipped:
-        logger.warning("lines left out because they cannot be read: %d; the first: %s", len(skipped), skipped[0])
+        logger.warning("%s", unread(skipped))
     if len(known) < LEAST:
         raise DataError(f"{path}: different sentences: got {len(known)}, wanted {LEAST} or more, a line each")
     mixed = [known[text] for text in sorted(known, key=lambda text: hashlib.sha256(text.encode()).digest())]

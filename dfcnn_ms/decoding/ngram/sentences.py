@@ -12,6 +12,7 @@ from dfcnn_ms.decoding.ngram.text import SPECIALS
 from dfcnn_ms.errors import ConfigError, DataError
 from dfcnn_ms.text.characters import has_hanzi
 from dfcnn_ms.text.pinyin import from_hanzi, parse
+from dfcnn_ms.wording import SKIPPING
 
 #: what the text is written in, and the columns of a table that may hold it
 COLUMNS = {"pinyin": ("pinyin",), "hanzi": ("hanzi", "text"), "as_written": ("text",)}
@@ -50,7 +51,7 @@ def read_sentences(
                 sentence = tokens(line)
             except DataError as error:
                 if skip is None:
-                    raise DataError(f"{error}; --skip-unreadable leaves such lines out") from None
+                    raise DataError(f"{error}; {SKIPPING}") from None
                 skip(error)
                 continue
             if sentence:
